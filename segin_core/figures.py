@@ -1,0 +1,48 @@
+"""Figures that more than one notebook shows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from segin_core.images import to_pil
+
+# Okabe and Ito's palette: told apart by colour-blind readers and in greyscale print.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+
+
+def image_grid(
+    rows: Sequence[Sequence[Tensor | None]],
+    columns: Sequence[str],
+    *,
+    row_labels: Sequence[str] = (),
+    cell: float = 1.1,
+) -> Figure:
+    """A labelled grid of pictures. rows: lists of c h w tensors in [-1, 1], c = 1 or 3 (None leaves a place empty).
+
+    columns: one title each, over the first row; row_labels: at the left; cell: width of a picture in inches.
+    """
+    figure, axes = plt.subplots(
+        len(rows),
+        len(columns),
+        figsize=(cell * len(columns), cell * len(rows) + 0.3),
+        squeeze=False,
+        layout="constrained",
+    )
+    figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
+    for i, row in enumerate(rows):
+        for j, axis in enumerate(axes[i]):
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set(color="0.8", linewidth=0.5)
+            if j < len(row) and row[j] is not None:
+                axis.imshow(to_pil(row[j]), cmap="gray", vmin=0, vmax=255)
+            else:
+                axis.axis("off")
+            if i == 0:
+                axis.set_title(columns[j], fontsize=9)
+        if i < len(row_labels):
+            axes[i][0].set_ylabel(row_labels[i], fontsize=9)
+    return figure

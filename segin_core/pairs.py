@@ -1,0 +1,86 @@
+"""Pairs of sketch and picture from a folder: any data set, made by `openmoji.prepare` or by hand."""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from segin_core.errors import InputError
+from segin_core.images import read_image, to_tensor
+from segin_core.paths import data_cache, runs
+
+KINDS = ("x", "y", "mask")
+
+
+class PairFolder(Dataset):
+    """Triples under `root`: x/<name>.png the sketch, y/<name>.png the picture, mask/<name>.png its fill.
+
+    Names are sorted, so the order is the same everywhere; a file is decoded when it is asked for. Raises
+    InputError for a folder that is missing or empty and for names that do not match (at once), for a file
+    that cannot be read and for sizes that differ within a triple (on access).
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise InputError(f"{self.root} is not a folder: give one that holds x/, y/ and mask/.")
+        names = {kind: self._names(kind) for kind in KINDS}
+        for kind in ("y", "mask"):
+            if odd := sorted(names["x"] ^ names[kind]):
+                has, lacks = ("x", kind) if odd[0] in names["x"] else (kind, "x")
+                raise InputError(
+                    f"{self.root / has / odd[0]}.png has no partner in {lacks}/ (one of {len(odd)}): "
+                    "each name must be in x/, y/ and mask/."
+                )
+        self.names = sorted(names["x"])
+
+    def _names(self, kind: str) -> set[str]:
+        folder = self.root / kind
+        if not folder.is_dir():
+            raise InputError(f"{folder} is missing: {self.root} needs the folders x/, y/ and mask/.")
+        names = {path.stem for path in folder.iterdir() if path.suffix == ".png" and not path.name.startswith(".")}
+        if not names:
+            raise InputError(f"{folder} holds no .png file: put the pictures there, by the same names as in x/.")
+        return names
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> dict[str, str | Tensor]:
+        """`name`, `x` (1 h w) and `y` (3 h w) in [-1, 1], `mask` (1 h w) in [0, 1]; float32."""
+        name = self.names[index]
+        pictures = {kind: read_image(self.root / kind / f"{name}.png") for kind in KINDS}
+        for kind in ("y", "mask"):
+            (w, h), (w_x, h_x) = pictures[kind].size, pictures["x"].size
+            if (w, h) != (w_x, h_x):
+                raise InputError(
+                    f"{self.root / kind / name}.png is {w} x {h} pixels but its x is {w_x} x {h_x}: "
+                    "scale them to one size."
+                )
+        x, mask = (to_tensor(pictures[kind].convert("L")) for kind in ("x", "mask"))
+        return {"name": name, "x": x, "y": to_tensor(pictures["y"]), "mask": (mask + 1) / 2}
+
+    def batch(self, indices: Iterable[int]) -> dict[str, list[str] | Tensor]:
+        """Several triples of one size: `names`, and `x`, `y`, `mask` stacked to b c h w."""
+        items = [self[int(index)] for index in indices]
+        if not items:
+            raise InputError(f"No indices were given for a batch of {self.root}: give at least one.")
+        odd = next((item for item in items if item["x"].shape != items[0]["x"].shape), None)
+        if odd is not None:
+            raise InputError(
+                f"{self.root / 'x' / odd['name']}.png and {items[0]['name']}.png differ in size: "
+                "a batch needs pictures of one size."
+            )
+        stacked = {kind: torch.stack([item[kind] for item in items]) for kind in KINDS}
+        return {"names": [item["name"] for item in items]} | stacked
+
+
+def edition_pairs(edition: str, split: str) -> PairFolder:
+    """The "train" or "test" pairs that an edition's data notebook prepared. Raises InputError if it has not run."""
+    file = runs(edition) / "data" / "dataset.json"
+    if not file.is_file():
+        raise InputError(f"runs/{edition}/data/dataset.json is missing: run the data notebook of this edition first.")
+    return PairFolder(data_cache() / json.loads(file.read_text())["folder"] / split)

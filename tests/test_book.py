@@ -1,0 +1,119 @@
+"""The book's sources keep its rules: clean notebooks of one shape, reasoned overrides, whole toc and API."""
+
+import re
+import statistics
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+from check_html import toc_pages
+from notebooks import STEPS
+from segin_core.parameters import check_overrides, declared_parameters, load_overrides
+
+ROOT = Path(__file__).parent.parent
+EDITIONS = ("smoke", "quick", "cpu", "paper")
+ENDINGS = ("The paper against ours", "What to take away")
+FORBIDDEN = {
+    "magic or shell command": r"^\s*[%!]",
+    "edit of sys.path": r"sys\.path",
+    "absolute path": r"""["'](/\w|~/|[A-Za-z]:\\)""",
+    "bare except": r"except\s*:",
+}
+
+notebooks = pytest.mark.parametrize("name", STEPS)
+
+
+@pytest.fixture(autouse=True)
+def at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parameters are looked up from the project's root."""
+    monkeypatch.chdir(ROOT)
+
+
+def read(name: str) -> nbformat.NotebookNode:
+    """A source notebook."""
+    return nbformat.read(ROOT / "book" / f"{name}.ipynb", as_version=4)
+
+
+def code_cells(name: str) -> list[str]:
+    """The code of a source notebook, cell by cell."""
+    return [cell.source for cell in read(name).cells if cell.cell_type == "code"]
+
+
+def test_every_notebook_is_a_step() -> None:
+    assert {file.stem for file in (ROOT / "book").glob("*.ipynb")} == set(STEPS)
+
+
+def test_toc_names_every_page() -> None:
+    pages = list(toc_pages(yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())))
+    assert sorted(pages) == sorted({*STEPS, "deviations", "api", "bibliography"})
+
+
+def test_api_page_names_every_module() -> None:
+    listed = re.findall(r"automodule:: segin_core\.(\w+)", (ROOT / "book" / "api.md").read_text())
+    modules = {path.stem for path in (ROOT / "segin_core").glob("[!_]*")}
+    assert sorted(listed) == sorted(modules)
+
+
+@notebooks
+def test_source_is_clean(name: str) -> None:
+    for cell in read(name).cells:
+        assert not cell.get("outputs") and cell.get("execution_count") is None
+
+
+@notebooks
+def test_parameters_come_first_and_are_checked(name: str) -> None:
+    declared = declared_parameters(Path("book") / f"{name}.ipynb")
+    assert next(iter(declared)) == "edition" and declared["edition"].default == "quick"
+    cells = [cell for cell in read(name).cells if cell.cell_type == "code"]
+    place = next(i for i, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", []))
+    assert "check_parameters(In)" in cells[place + 1].source
+    for line in cells[place].source.splitlines():
+        assert re.match(r"\w+: .+ = .+  # \S", line), f"no comment: {line}"
+
+
+@notebooks
+def test_cells_are_short(name: str) -> None:
+    lengths = [len(cell.strip().splitlines()) for cell in code_cells(name)]
+    assert statistics.median(lengths) <= 8
+    assert max(lengths) <= 30
+
+
+@notebooks
+@pytest.mark.parametrize("what", FORBIDDEN)
+def test_code_has_no(name: str, what: str) -> None:
+    for cell in code_cells(name):
+        assert not re.search(FORBIDDEN[what], cell, flags=re.MULTILINE), cell
+
+
+@notebooks
+def test_opens_and_ends_alike(name: str) -> None:
+    cells = read(name).cells
+    assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")
+    prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    headings = re.findall(r"^##\s+(?:\d+\.?\s+)?(.+)$", prose, flags=re.MULTILINE)
+    assert headings and headings[-1].strip() in ENDINGS
+    assert "papermill_command(" in "\n".join(code_cells(name))
+
+
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_edition_has_every_notebook(edition: str) -> None:
+    found = {file.name for file in (ROOT / "params" / edition).iterdir()}
+    assert found == {f"{name}.yaml" for name in STEPS}
+
+
+def test_there_is_no_other_edition() -> None:
+    assert {folder.name for folder in (ROOT / "params").iterdir()} == set(EDITIONS)
+
+
+@notebooks
+@pytest.mark.parametrize("edition", EDITIONS)
+def test_overrides_are_known_and_reasoned(edition: str, name: str) -> None:
+    check_overrides(Path("book") / f"{name}.ipynb", load_overrides(edition, name))
+    text = (ROOT / "params" / edition / f"{name}.yaml").read_text()
+    if edition != "quick":  # quick is the default; plain papermill has only the file
+        assert re.search(rf"^edition: {edition}\b", text, flags=re.MULTILINE)
+    for line in text.splitlines():
+        if re.match(r"\w+:", line):
+            assert re.search(r"\s# \S", line), f"no reason: {line}"

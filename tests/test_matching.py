@@ -1,0 +1,128 @@
+"""Eq. 1 and 2 against slow literal versions, and properties."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F
+
+from segin_core.errors import InputError
+from segin_core.features import VGGFeatures
+from segin_core.matching import auxiliary_image, match, pad_to_multiple, warp
+
+
+def literal_match(fx, fr, patch):
+    """Eq. 1 as it is written: unfold all patches, all cosines, argmax."""
+    px, pr = (F.normalize(F.unfold(f, patch, padding=patch // 2), dim=1) for f in (fx, fr))
+    similarity = torch.einsum("bci,bcj->bij", px, pr)
+    score, index = similarity.max(dim=2)
+    return index, score, similarity
+
+
+def literal_average(reference, index, grid, grid_r, patch):
+    """Eq. 2 with whole patches: paste every pixel of every patch one by one, then divide by how many fell there."""
+    delta, radius = reference.shape[2] // grid_r[0], patch // 2
+    total = torch.zeros(reference.shape[1], grid[0] * delta, grid[1] * delta)
+    count = torch.zeros(1, grid[0] * delta, grid[1] * delta)
+    for cell, source in enumerate(index[0].tolist()):
+        (i, j), (k, m) = divmod(cell, grid[1]), divmod(source, grid_r[1])
+        for y in range(-radius * delta, (radius + 1) * delta):
+            for x in range(-radius * delta, (radius + 1) * delta):
+                to_y, to_x, from_y, from_x = i * delta + y, j * delta + x, k * delta + y, m * delta + x
+                if 0 <= to_y < total.shape[1] and 0 <= to_x < total.shape[2]:
+                    if 0 <= from_y < reference.shape[2] and 0 <= from_x < reference.shape[3]:
+                        total[:, to_y, to_x] += reference[0, :, from_y, from_x]
+                        count[:, to_y, to_x] += 1
+    return (total / count)[None]
+
+
+sides = st.integers(5, 11)
+
+
+@settings(max_examples=40, deadline=None)
+@given(sides, sides, sides, sides, st.sampled_from([1, 3, 5]), st.sampled_from([None, 1, 2, 3]), st.integers(0, 10**6))
+def test_match_is_the_literal_equation(h, w, h_r, w_r, patch, chunk_rows, seed):
+    generator = torch.Generator().manual_seed(seed)
+    fx, fr = torch.rand(2, 6, h, w, generator=generator), torch.rand(2, 6, h_r, w_r, generator=generator)
+    index, score = match(fx, fr, patch, chunk_rows=chunk_rows)
+    wanted_index, wanted_score, similarity = literal_match(fx, fr, patch)
+    torch.testing.assert_close(score, wanted_score, rtol=1e-5, atol=1e-6)
+    # Where two patches tie to rounding, either index is right: compare the similarities they stand for.
+    chosen = similarity.gather(2, index[..., None])[..., 0]
+    torch.testing.assert_close(chosen, wanted_score, rtol=1e-5, atol=1e-6)
+    assert (index == wanted_index).float().mean() > 0.98
+
+
+def test_an_image_matches_itself_and_pastes_itself():
+    fx = torch.rand(1, 16, 8, 9)
+    index, score = match(fx, fx, 3)
+    assert index.tolist() == [list(range(72))]
+    torch.testing.assert_close(score, torch.ones(1, 72))
+    picture = torch.rand(1, 3, 32, 36)
+    for blend in ("paste", "average"):
+        torch.testing.assert_close(warp(picture, index, (8, 9), 3, blend), picture)
+
+
+def test_match_finds_a_shift():
+    fr = torch.rand(1, 8, 12, 12)
+    fx = torch.zeros_like(fr)
+    fx[:, :, :-2, 3:] = fr[:, :, 2:, :-3]
+    index = match(fx, fr, 3)[0].view(12, 12)
+    inner = torch.arange(144).view(12, 12)
+    assert torch.equal(index[1:-3, 4:-1], inner[3:-1, 1:-4])
+
+
+def test_scaling_the_features_changes_nothing():
+    fx, fr = torch.rand(1, 8, 6, 6), torch.rand(1, 8, 6, 6)
+    (index, score), (again, same) = match(fx, fr), match(7 * fx, 0.1 * fr)
+    assert torch.equal(index, again)
+    torch.testing.assert_close(score, same)
+
+
+@pytest.mark.parametrize("grids", [((4, 5), (4, 5)), ((4, 5), (6, 3))])
+@pytest.mark.parametrize("patch", [1, 3, 5])
+def test_average_is_the_literal_pasting(grids, patch):
+    grid, grid_r = grids
+    reference = torch.rand(1, 3, 2 * grid_r[0], 2 * grid_r[1])
+    index = torch.randint(grid_r[0] * grid_r[1], (1, grid[0] * grid[1]))
+    found = warp(reference, index, grid, patch, "average", reference_grid=grid_r)
+    torch.testing.assert_close(found, literal_average(reference, index, grid, grid_r, patch))
+
+
+def test_paste_puts_each_cell_where_eq_2_says():
+    reference, index = torch.rand(1, 3, 6, 8), torch.tensor([[5, 0, 11, 3, 7, 7]])
+    w = warp(reference, index, (2, 3), reference_grid=(3, 4))
+    for cell, source in enumerate(index[0].tolist()):
+        (i, j), (k, m) = divmod(cell, 3), divmod(source, 4)
+        wanted = reference[:, :, 2 * k : 2 * k + 2, 2 * m : 2 * m + 2]
+        assert torch.equal(w[:, :, 2 * i : 2 * i + 2, 2 * j : 2 * j + 2], wanted)
+
+
+def test_auxiliary_image_of_odd_and_different_sizes():
+    features = VGGFeatures(layers=("relu3_1",))
+    x, r = torch.rand(2, 1, 37, 50) * 2 - 1, torch.rand(2, 3, 61, 33) * 2 - 1
+    found = auxiliary_image(x, r, features, layer="relu3_1")
+    assert found.image.shape == (2, 3, 37, 50)
+    assert found.grid == (10, 13) and found.index.shape == found.score.shape == (2, 130)
+    assert found.index.max() < 16 * 9 and found.score.min() >= 0 and found.score.max() <= 1 + 1e-5
+
+
+def test_padding_repeats_the_edge():
+    padded = pad_to_multiple(torch.arange(6.0).view(1, 1, 2, 3), 4)
+    assert padded[0, 0].tolist() == [[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [3, 4, 5, 5]]
+
+
+@pytest.mark.parametrize(
+    ("call", "word"),
+    [
+        (lambda f: match(f, f, 2), "odd"),
+        (lambda f: match(f, f[:, :4], 3), "same b and c"),
+        (lambda f: match(f[:, :, :2], f, 3), "smaller than a patch"),
+        (lambda f: warp(f[:, :3], torch.zeros(1, 5, dtype=torch.long), (2, 2)), "does not fit"),
+        (lambda f: warp(f[:, :3], torch.zeros(1, 4, dtype=torch.long), (2, 2), blend="mean"), "'paste' or 'average'"),
+    ],
+)
+def test_bad_input_gets_one_sentence(call, word):
+    with pytest.raises(InputError, match=word) as caught:
+        call(torch.rand(1, 8, 6, 6))
+    assert "\n" not in str(caught.value)

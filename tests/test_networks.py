@@ -1,0 +1,85 @@
+"""N and D: the shapes and counts of Fig. 2, and Eq. 3-4 against a literal version."""
+
+import pytest
+import torch
+
+from segin_core.discriminator import Discriminator
+from segin_core.errors import InputError
+from segin_core.translator import NonLocal, Translator
+
+
+def count(model):
+    return sum(p.numel() for p in model.parameters())
+
+
+def test_full_width_counts_are_close_to_the_released_drafts():
+    assert count(Translator()) == 31_707_972  # draft: 31.70 M
+    assert count(Discriminator()) == 10_509_505  # draft: 10.51 M
+
+
+@pytest.mark.parametrize(("size", "downsamplings"), [(16, 2), (32, 3), (64, 4), (128, 5)])
+def test_translation_has_the_size_of_the_input(size, downsamplings):
+    model = Translator(8, downsamplings=downsamplings).eval()
+    image, mask = model(torch.rand(2, 1, size, size) * 2 - 1, torch.rand(2, 3, size, size) * 2 - 1)
+    assert image.shape == (2, 3, size, size) and image.abs().max() <= 1
+    assert mask.shape == (2, 1, size, size) and mask.min() >= 0 and mask.max() <= 1
+
+
+def test_width_scales_every_depth():
+    narrow = [p.shape for p in Translator(32).parameters()]
+    wide = [p.shape for p in Translator(64).parameters()]
+    for n, w in zip(narrow, wide, strict=True):
+        assert all(2 * a == b or a == b for a, b in zip(n, w, strict=True))
+    assert 0.24 < count(Translator(32)) / count(Translator(64)) < 0.26
+
+
+def test_ablations_leave_their_part_out():
+    assert not any(isinstance(m, NonLocal) for m in Translator(8, non_local=False).modules())
+    model = Translator(8, downsamplings=2, mask_decoder=False).eval()
+    assert model(torch.zeros(1, 1, 16, 16), torch.zeros(1, 3, 16, 16)).mask is None
+
+
+def test_non_local_is_equations_3_and_4():
+    layer, x = NonLocal(6), torch.randn(2, 6, 3, 4)
+    torch.nn.init.normal_(layer.out.weight)
+    y = torch.zeros(2, 3, 12)
+    theta, phi, g = (f(x).flatten(2) for f in (layer.theta, layer.phi, layer.g))
+    for b in range(2):
+        for i in range(12):
+            affinity = torch.stack([torch.exp(theta[b, :, i] @ phi[b, :, j]) for j in range(12)])
+            y[b, :, i] = sum(affinity[j] * g[b, :, j] for j in range(12)) / affinity.sum()
+    torch.testing.assert_close(layer(x), x + layer.out(y.view(2, 3, 3, 4)), rtol=1e-4, atol=1e-5)
+
+
+def test_non_local_starts_as_the_identity():
+    x = torch.randn(1, 8, 4, 4)
+    torch.testing.assert_close(NonLocal(8)(x), x)
+
+
+@pytest.mark.parametrize("size", [16, 64])
+def test_discriminator_gives_one_logit_and_looks_at_x(size):
+    y, x = torch.rand(3, 3, size, size), torch.rand(3, 1, size, size)
+    conditional = Discriminator(8, image_size=size).eval()
+    assert conditional(y, x).shape == (3, 1)
+    assert not torch.equal(conditional(y, x), conditional(y, -x))
+    free = Discriminator(8, image_size=size, conditional=False).eval()
+    assert torch.equal(free(y, x), free(y, -x))
+
+
+def test_every_layer_of_the_discriminator_has_spectral_norm_one():
+    model = Discriminator(8, image_size=16)
+    for _ in range(30):  # the power iteration has converged by then
+        model(torch.rand(2, 3, 16, 16), torch.rand(2, 1, 16, 16))
+    weights = [m.weight for m in model.modules() if isinstance(getattr(m, "weight", None), torch.Tensor)]
+    assert len(weights) == 11
+    for weight in weights:
+        assert torch.linalg.matrix_norm(weight.flatten(1), 2).item() == pytest.approx(1, abs=0.05)
+
+
+def test_sizes_that_do_not_fit_are_named():
+    with pytest.raises(InputError, match="multiples of 16"):
+        Translator(8, downsamplings=4)(torch.zeros(1, 1, 40, 40), torch.zeros(1, 3, 40, 40))
+    with pytest.raises(InputError, match="image_size=100"):
+        Discriminator(image_size=100)
+    with pytest.raises(InputError, match="downsamplings"):
+        Translator(downsamplings=7)

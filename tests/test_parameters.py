@@ -1,0 +1,158 @@
+"""An unknown parameter, another type or a broken YAML is one sentence, before or in the notebook."""
+
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from segin_core.errors import InputError
+from segin_core.parameters import (
+    check_overrides,
+    check_parameters,
+    declared_parameters,
+    load_overrides,
+    papermill_command,
+)
+
+CELL = """edition: str = "quick"  # smoke, quick, cpu or paper
+lr: float = 2.0e-4  # paper: 2e-4
+steps: int = 10  # our choice
+hue: bool = True
+layers: list[str] = ["relu4_1"]
+limit: int | None = None
+size: Literal[64, 128] = 64
+weights: dict[str, float] = {"l1": 100.0}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of one notebook, with a space in its path."""
+    root = tmp_path / "a project"
+    for folder in ("segin_core", "book", "params/quick"):
+        (root / folder).mkdir(parents=True)
+    (root / "_config.yml").touch()
+    write_notebook(root / "book" / "demo.ipynb", CELL)
+    monkeypatch.chdir(root)
+    return root
+
+
+def write_notebook(path: Path, *cells: str) -> None:
+    """A notebook of which each cell given is tagged `parameters`."""
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [nbformat.v4.new_code_cell(cell, metadata={"tags": ["parameters"]}) for cell in cells]
+    nbformat.write(notebook, path)
+
+
+def test_declared_types_and_defaults(project: Path) -> None:
+    declared = declared_parameters(Path("book/demo.ipynb"))
+    assert list(declared) == ["edition", "lr", "steps", "hue", "layers", "limit", "size", "weights"]
+    assert declared["limit"] == (int | None, None)
+    assert declared["lr"].default == 2e-4
+
+
+def test_good_overrides_pass(project: Path) -> None:
+    given = {"lr": 1, "steps": 3, "layers": ["a", "b"], "limit": 5, "size": 128, "weights": {"l1": 1.5}}
+    assert check_overrides(Path("book/demo.ipynb"), given) == given
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"stesp": 3}, ["'stesp'", "steps", "known", "lr"]),
+        ({"zzz": 3}, ["'zzz'", "known are edition, lr"]),
+        ({"lr": "1e-3"}, ["lr", "'1e-3'", "1.0e-3"]),
+        ({"lr": float("nan")}, ["lr", "nan"]),
+        ({"lr": True}, ["lr", "True"]),
+        ({"steps": 3.0}, ["steps", "integer"]),
+        ({"steps": True}, ["steps", "True"]),
+        ({"hue": 1}, ["hue", "boolean"]),
+        ({"layers": "relu4_1"}, ["layers", "list"]),
+        ({"layers": [3]}, ["layers", "string"]),
+        ({"size": 100}, ["size", "64"]),
+        ({"limit": "5"}, ["limit", "integer"]),
+        ({3: 1}, ["unknown parameter 3"]),
+    ],
+)
+def test_bad_overrides_are_one_sentence(project: Path, given: dict, words: list[str]) -> None:
+    file = Path("params/quick/demo.yaml")
+    with pytest.raises(InputError) as caught:
+        check_overrides(Path("book/demo.ipynb"), given, source=file)
+    message = str(caught.value)
+    assert message.startswith(f"{file}: ") and "\n" not in message
+    assert all(word in message for word in words)
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "a: float = 1 / 3",
+        "a: float = 'x'",
+        "a: Path = 'x'",
+        "a = 3",
+        "a: int",
+        "import os",
+        "a: int = (",
+        "a: list[int] = [i for i in range(3)]",
+    ],
+)
+def test_bad_parameters_cell(project: Path, cell: str) -> None:
+    write_notebook(project / "book" / "bad.ipynb", cell)
+    with pytest.raises(InputError, match=r"^book/bad\.ipynb: [^\n]+$"):
+        declared_parameters(Path("book/bad.ipynb"))
+
+
+def test_nothing_in_the_cell_is_run(project: Path) -> None:
+    write_notebook(project / "book" / "bad.ipynb", "a: str = open('made', 'w').name")
+    with pytest.raises(InputError):
+        declared_parameters(Path("book/bad.ipynb"))
+    assert not Path("made").exists()
+
+
+def test_notebook_missing_broken_or_without_the_tag(project: Path) -> None:
+    write_notebook(project / "book" / "two.ipynb", CELL, CELL)
+    Path("book/broken.ipynb").write_text("{")
+    for name, word in (("none", "no such notebook"), ("two", "2 cells"), ("broken", "not a notebook")):
+        with pytest.raises(InputError, match=word):
+            declared_parameters(Path(f"book/{name}.ipynb"))
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [("lr: [", "not valid YAML"), ("- 3", "a list"), ("edition: cpu", "edition"), ("a: 1\n b: 2", "line 2")],
+)
+def test_bad_yaml(project: Path, content: str, word: str) -> None:
+    Path("params/quick/demo.yaml").write_text(content)
+    with pytest.raises(InputError, match=rf"^params/quick/demo\.yaml: .*{word}"):
+        load_overrides("quick", "demo")
+
+
+def test_missing_yaml_and_edition(project: Path) -> None:
+    with pytest.raises(InputError, match=r"^params/quick/demo\.yaml: the file is missing"):
+        load_overrides("quick", "demo")
+    with pytest.raises(InputError, match=r"^params/quik: .* choose one of quick"):
+        load_overrides("quik", "demo")
+
+
+def test_empty_yaml_sets_the_edition_only(project: Path) -> None:
+    Path("params/quick/demo.yaml").write_text("# nothing to set\n")
+    assert load_overrides("quick", "demo") == {"edition": "quick"}
+
+
+def test_check_parameters_in_the_notebook() -> None:
+    before = ["", "import torch\n", CELL]
+    assert check_parameters([*before, "check_parameters(In)\n"])["lr"] == 2e-4
+    given = check_parameters([*before, "# Parameters\nlr = 0.001\nlimit = None\n", "check_parameters(In)\n"])
+    assert given["lr"] == 0.001 and given["limit"] is None and given["steps"] == 10
+    with pytest.raises(InputError, match=r"stesp.*did you mean steps"):
+        check_parameters([*before, "# Parameters\nstesp = 3\n", "check_parameters(In)\n"])
+    with pytest.raises(InputError, match="lr is '1e-3'"):
+        check_parameters([*before, '# Parameters\nlr = "1e-3"\n', "check_parameters(In)\n"])
+    with pytest.raises(InputError, match="lr must be"):
+        check_parameters([*before, "# Parameters\nlr = float('nan')\n", "check_parameters(In)\n"])
+
+
+def test_papermill_command() -> None:
+    assert papermill_command("data", "quick") == (
+        "papermill book/data.ipynb runs/quick/notebooks/data.ipynb -f params/quick/data.yaml -k python3"
+    )
