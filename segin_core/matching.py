@@ -120,8 +120,8 @@ def warp(
     """Eq. 2: kappa(W)_i = kappa(r)_xi(i), the pixels of r pasted where Eq. 1 says.
 
     reference: b c H W in [-1, 1]; index: b n from `match`; grid: rows and columns of x, n of them; reference_grid:
-    those of r (default: the same). One cell is delta x delta pixels, delta = H / rows of r's grid. Returns b c (rows * delta)
-    (columns * delta).
+    those of r (default: the same). One cell is delta x delta pixels, delta = H / rows of r's grid. Returns b c
+    (rows * delta) (columns * delta).
 
     Paper: patches of delta k x delta k are pasted, how overlaps are resolved is not said. / Here: `blend="paste"`
     pastes the centre cell of each matched patch, nothing overlaps (the released draft's way, `patch` plays no part);

@@ -30,8 +30,8 @@ def rotate_hue(images: Tensor, angles: Tensor) -> Tensor:
     """Turn the chroma plane (I, Q of YIQ) of b 3 h w in [-1, 1] by an angle in radians for each image.
 
     Luminance and greys stay as they are, so a sketch or a luminance x still belongs to its turned y. What leaves the
-    cube of displayable colours is clamped. Not in the paper: it takes from N the chance to guess an object's colour from its
-    shape, and leaves W as the only source.
+    cube of displayable colours is clamped. Not in the paper: N can no longer guess an object's colour from its shape,
+    and W is the only source left.
     """
     forward = torch.tensor(RGB_TO_YIQ, device=images.device)
     cos, sin = angles.cos(), angles.sin()

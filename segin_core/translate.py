@@ -54,7 +54,7 @@ def translate(
         raise InputError(
             f"size={size}: this network takes multiples of {multiple} pixels, trained at {description['image_size']}"
         )
-    x_picture, r_picture = read_image(input, "the input"), read_image(reference, "the reference")
+    x_picture, r_picture = read_image(input), read_image(reference)
     x = to_tensor(on_square(x_picture, size).convert("L"))[None]
     r = to_tensor(on_square(r_picture, size))[None]
     features = VGGFeatures(settings["source"], (settings["layer"],))

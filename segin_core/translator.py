@@ -94,8 +94,8 @@ def normalised_relu(depth: int) -> nn.Sequential:
     """BatchNorm and ReLU after a decoder's convolution.
 
     Paper: names batch normalisation for the encoder only. / Here: in the decoders too. Without it Adam drives the
-    activations of both decoders up tenfold every few steps, and after some twenty the outputs are white, the masks empty
-    and all gradients zero (seen at a rate of 6e-4 and at the paper's 2e-4).
+    activations of both decoders up tenfold every few steps, and after some twenty the outputs are white, the masks
+    empty and all gradients zero (seen at a rate of 6e-4 and at the paper's 2e-4).
     """
     return nn.Sequential(nn.BatchNorm2d(depth), nn.ReLU())
 

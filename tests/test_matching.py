@@ -1,5 +1,8 @@
 """Eq. 1 and 2 against slow literal versions, and properties."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -126,3 +129,19 @@ def test_bad_input_gets_one_sentence(call, word):
     with pytest.raises(InputError, match=word) as caught:
         call(torch.rand(1, 8, 6, 6))
     assert "\n" not in str(caught.value)
+
+
+LARGE = """
+import resource, sys, torch
+from segin_core.features import VGGFeatures
+from segin_core.matching import auxiliary_image
+x, r = torch.rand(1, 1, 1024, 1024) * 2 - 1, torch.rand(1, 3, 1024, 1024) * 2 - 1
+found = auxiliary_image(x, r, VGGFeatures(layers=("relu4_1",)))
+assert found.grid == (128, 128) and found.image.shape == r.shape
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+def test_a_1024_px_pair_stays_within_3_gb():
+    done = subprocess.run([sys.executable, "-c", LARGE], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 3 * 1024**3

@@ -14,9 +14,9 @@ class Step(NamedTuple):
 STEPS = {
     "setup_check": Step(),
     "data": Step(writes=("dataset.json",)),
-    "semantic_match": Step(after=("data",)),
+    "semantic_match": Step(after=("data",), writes=("timing.json",)),
     "self_supervision": Step(after=("data",)),
-    "network": Step(),
+    "network": Step(after=("data",)),
     "losses": Step(after=("data",)),
     "training": Step(after=("data",), writes=("model.safetensors", "model.json", "history.json")),
     "results": Step(after=("training",), writes=("metrics.json",)),

@@ -1,0 +1,72 @@
+import json
+
+import pytest
+import torch
+
+from segin_core.checkpoints import load_state, load_tensors, load_translator, save_tensors, save_translator, write_json
+from segin_core.errors import InputError
+from segin_core.translator import Translator
+
+
+def test_a_saved_translator_gives_the_same_output(checkpoint):
+    model, description = load_translator(checkpoint)
+    assert not model.training and description["image_size"] == 32
+    assert json.loads(checkpoint.with_suffix(".json").read_text()) == description
+    torch.manual_seed(0)
+    fresh = Translator(8, downsamplings=3).eval()
+    x, w = torch.rand(1, 1, 32, 32), torch.rand(1, 3, 32, 32)
+    assert torch.equal(model(x, w).image, fresh(x, w).image)
+
+
+def test_another_width_is_said(tmp_path):
+    save_tensors(tmp_path / "m.safetensors", Translator(8).state_dict(), {"translator": Translator(16).config})
+    with pytest.raises(InputError, match=r"m\.safetensors: .*another width"):
+        load_translator(tmp_path / "m.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
+def test_damaged_or_missing_files_are_said(tmp_path, content, checkpoint):
+    path = tmp_path / "model.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(InputError, match=r"model\.safetensors"):
+        load_translator(path)
+    path.write_bytes(checkpoint.read_bytes()[:-1000])
+    with pytest.raises(InputError, match="cut short"):
+        load_translator(path)
+
+
+def test_a_file_without_a_network_is_said(tmp_path):
+    save_tensors(tmp_path / "m.safetensors", {"a": torch.zeros(1)}, {"step": 1})
+    with pytest.raises(InputError, match="no translation network"):
+        load_translator(tmp_path / "m.safetensors")
+
+
+def test_missing_and_surplus_weights_are_named():
+    model = Translator(8)
+    state = model.state_dict()
+    state.pop("bottleneck.0.theta.weight")
+    with pytest.raises(InputError, match=r"bottleneck\.0\.theta\.weight is absent in the file"):
+        load_state(model, state, "m.safetensors")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
+    path = tmp_path / "a.json"
+    write_json(path, {"good": 1})
+    with pytest.raises(TypeError):
+        write_json(path, {"bad": object()})
+    save_translator(tmp_path, Translator(8), {})
+    before = (tmp_path / "model.safetensors").read_bytes()
+    with pytest.raises(TypeError):
+        save_tensors(tmp_path / "model.safetensors", {"a": torch.zeros(1)}, {"bad": object()})
+    assert json.loads(path.read_text()) == {"good": 1}
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+    assert {p.name for p in tmp_path.iterdir()} == {"a.json", "model.safetensors", "model.json"}
+
+
+def test_tensors_and_description_come_back(tmp_path):
+    tensors = {"a": torch.rand(2, 3), "b": torch.arange(4, dtype=torch.uint8)}
+    save_tensors(tmp_path / "t.safetensors", tensors, {"step": 3, "history": [{"l": 0.5}]})
+    found, description = load_tensors(tmp_path / "t.safetensors")
+    assert description == {"step": 3, "history": [{"l": 0.5}]}
+    assert all(torch.equal(found[key], value) for key, value in tensors.items())

@@ -1,0 +1,43 @@
+"""A tiny training run in a process of its own, for test_training.py to kill: python tiny_run.py PAIRS FOLDER STEPS."""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from segin_core.corruption import corrupt
+from segin_core.discriminator import Discriminator
+from segin_core.features import VGGFeatures
+from segin_core.losses import Weights
+from segin_core.pairs import PairFolder
+from segin_core.segin import SEGIN
+from segin_core.self_supervision import SelfSupervision, self_matches
+from segin_core.training import train
+from segin_core.translator import Translator
+
+
+def tiny_method(**arguments) -> SEGIN:
+    """SEGIN of width 8 for 32 px, with dropout, so that PyTorch's own random state matters too."""
+    torch.manual_seed(0)
+    networks = Translator(8, downsamplings=3, dropout=0.2), Discriminator(8, image_size=32)
+    return SEGIN(*networks, VGGFeatures(layers=("relu3_2",)), **{"weights": Weights()} | arguments)
+
+
+def tiny_batches(pairs: Path) -> SelfSupervision:
+    """The six pairs in batches of four."""
+    folder, features = PairFolder(pairs), VGGFeatures(layers=("relu3_1",))
+    matches, grid = self_matches(folder, features, layer="relu3_1", patch=3)
+    return SelfSupervision(folder, matches, grid, batch_size=4, seed=0, corrupt=partial(corrupt, cell=4))
+
+
+def tiny_train(pairs: Path, folder: Path, steps: int, **arguments) -> SEGIN:
+    """Train and return the method; checkpoints every five steps."""
+    method = tiny_method()
+    options = {"settings": {"steps": steps}, "checkpoint_every": 5, "log_every": 5, "progress": False}
+    train(method, tiny_batches(pairs), steps=steps, folder=folder, lr_decay=0.5, **options | arguments)
+    return method
+
+
+if __name__ == "__main__":
+    tiny_train(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
