@@ -75,7 +75,8 @@ def test_parameters_come_first_and_are_checked(name: str) -> None:
 
 @notebooks
 def test_cells_are_short(name: str) -> None:
-    lengths = [len(cell.strip().splitlines()) for cell in code_cells(name)]
+    # the first two, imports and parameters, are lists and as long as they need to be
+    lengths = [len(cell.strip().splitlines()) for cell in code_cells(name)[2:]]
     assert statistics.median(lengths) <= 8
     assert max(lengths) <= 30
 
