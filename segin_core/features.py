@@ -110,3 +110,17 @@ class VGGFeatures(nn.Module):
             if layer in self.layers:
                 found[layer] = h / CAFFE_SCALE if self.source == "vgg16-hed" else h
         return found
+
+
+@torch.no_grad()
+def map_likeness(
+    x: Tensor, r: Tensor, features: VGGFeatures, *, layer: str = "relu4_1", batch_size: int = 20
+) -> Tensor:
+    """Cosine of the whole feature map of each x with that of each r: which r shows something like x, in its place?
+
+    x: b c h w and r: m c h w of one size, in [-1, 1]; returns b m in [0, 1]. Not in the paper, which picks references
+    by hand; here the nearest ones are picked by this number.
+    """
+    maps = [torch.cat([features(part)[layer] for part in images.split(batch_size)]) for images in (x, r)]
+    unit_x, unit_r = (nn.functional.normalize(each.flatten(1), dim=1) for each in maps)
+    return unit_x @ unit_r.T

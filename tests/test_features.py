@@ -2,7 +2,14 @@ import pytest
 import torch
 
 from segin_core.errors import InputError
-from segin_core.features import VGG19_FILE, VGGFeatures, convolution_names, layer_stride, vgg19_weights
+from segin_core.features import (
+    VGG19_FILE,
+    VGGFeatures,
+    convolution_names,
+    layer_stride,
+    map_likeness,
+    vgg19_weights,
+)
 from segin_core.hed import trunk_weights
 
 
@@ -65,3 +72,14 @@ def test_missing_vgg19_names_both_ways_out(tmp_path, monkeypatch):
 def test_unknown_source_or_layer(arguments):
     with pytest.raises(InputError):
         VGGFeatures(*arguments)
+
+
+def test_likeness_is_the_cosine_of_whole_maps():
+    features = VGGFeatures(layers=("relu2_1",))
+    x, r = torch.rand(3, 1, 16, 16) * 2 - 1, torch.rand(2, 3, 16, 16) * 2 - 1
+    found = map_likeness(x, r, features, layer="relu2_1", batch_size=2)
+    assert found.shape == (3, 2)
+    for i in range(3):
+        for j in range(2):
+            a, b = (features(t[None])["relu2_1"].flatten() for t in (x[i], r[j]))
+            torch.testing.assert_close(found[i, j], a @ b / (a.norm() * b.norm()))

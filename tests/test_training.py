@@ -114,3 +114,14 @@ def test_decay_is_flat_then_falls_to_zero():
 def test_other_settings_have_another_checkpoint(tmp_path):
     assert checkpoint_path(tmp_path, {"lr": 1, "b": 2}) == checkpoint_path(tmp_path, {"b": 2, "lr": 1})
     assert checkpoint_path(tmp_path, {"lr": 1}) != checkpoint_path(tmp_path, {"lr": 2})
+
+
+def test_a_finished_run_returns_its_history_at_once(pair_folder, tmp_path):
+    tiny_train(pair_folder, tmp_path, 10)
+    method = tiny_method()
+    options = {"settings": {"steps": 10}, "checkpoint_every": 5, "log_every": 5, "progress": False}
+    history = train(method, None, steps=10, folder=tmp_path, **options)
+    assert [entry["step"] for entry in history] == [5, 10]
+    stored = load_tensors(checkpoint_path(tmp_path, {"steps": 10}))[0]
+    for name, value in method.translator.state_dict().items():
+        assert torch.equal(value, stored[f"network/translator/{name}"])
