@@ -40,7 +40,7 @@ def image_grid(
             if j < len(row) and row[j] is not None:
                 axis.imshow(to_pil(row[j]), cmap="gray", vmin=0, vmax=255)
             else:
-                axis.axis("off")
+                axis.spines[:].set_visible(False)
             if i == 0:
                 axis.set_title(columns[j], fontsize=9)
         if i < len(row_labels):
