@@ -5,13 +5,12 @@ whole drawing its coloured counterpart, and the alpha of everything but the line
 skin-tone variants, and drawings without lines or without fill. 2,050 in 1,503 families remain; 200 of them
 are the test set.
 
-**The split** is by family, so that no variant of a test drawing is trained on (`families`), and by hash, so
-that it never changes (`split`). A family is
-1. the variants of one base drawing: woman, man and person (astronauts are one family, with any hair, gender
-   sign or direction), families and couples, a character and what is joined to it (cat, black cat);
-2. the drawings of one template: clock faces, moons, keycaps, signs of the zodiac;
-3. whatever looks alike: drawings whose sketches or pictures differ by less than `ALIKE` of their ink at 36
-   px, since all squares with a letter on them have one sketch, and a white chess piece that of a black one.
+The split is by family, so that no variant of a test drawing is trained on (`families`), and by hash, so that it
+never changes (`split`). A family is, first, the variants of one base drawing: woman, man and person (astronauts are
+one family, with any hair, gender sign or direction), families and couples, a character and what is joined to it
+(cat, black cat). Second, the drawings of one template: clock faces, moons, keycaps, signs of the zodiac. Third,
+whatever looks alike: drawings whose sketches or pictures differ by less than `ALIKE` of their ink at 36 px, since
+all squares with a letter on them have one sketch, and a white chess piece that of a black one.
 """
 
 import gzip

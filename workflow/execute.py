@@ -4,13 +4,14 @@ import argparse
 import logging
 import os
 import re
-import shutil
 import sys
 import time
 import warnings
 from pathlib import Path
 
+import nbformat
 import papermill
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from papermill.exceptions import PapermillExecutionError
 
 from segin_core.errors import InputError
@@ -53,8 +54,10 @@ def execute(notebook: Path, edition: str, output: Path, log: Path) -> None:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         failed = f"book/{notebook.name} did not finish: {reason}"
         raise InputError(f"{failed} (the notebook up to there: {log})") from None
+    # of each progress bar the copy keeps what a terminal would still show at the end
+    executed, _ = CoalesceStreamsPreprocessor().preprocess(nbformat.read(log, as_version=4), {})
     partial = output.with_name(f".{output.name}.partial")
-    shutil.copyfile(log, partial)
+    nbformat.write(executed, partial)
     partial.replace(output)
 
 
