@@ -5,6 +5,7 @@ import statistics
 from pathlib import Path
 
 import nbformat
+import papermill
 import pytest
 import yaml
 
@@ -118,3 +119,11 @@ def test_overrides_are_known_and_reasoned(edition: str, name: str) -> None:
     for line in text.splitlines():
         if re.match(r"\w+:", line):
             assert re.search(r"\s# \S", line), f"no reason: {line}"
+
+
+@notebooks
+def test_papermill_shows_every_parameter_in_its_help(name: str) -> None:
+    path = ROOT / "book" / f"{name}.ipynb"
+    shown = papermill.inspect_notebook(str(path))
+    assert shown.keys() == declared_parameters(path).keys()
+    assert all(parameter["help"] for parameter in shown.values())
