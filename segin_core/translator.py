@@ -58,7 +58,12 @@ class NonLocal(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two 3 x 3 convolutional blocks and the identity, between the non-local layers: b c h w -> the same."""
+    """Two 3 x 3 convolutional blocks and the identity, between the non-local layers: b c h w -> the same.
+
+    Paper: "two 3x3 convolutional blocks". / Here: with BatchNorm, as its other convolutional blocks have. Without it here
+    and in the decoders the activations grow tenfold every few steps; after some twenty the outputs are white, the
+    masks empty and all gradients zero (seen at a rate of 6e-4, and at the paper's 2e-4 in bf16 and in fp32).
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -78,11 +83,11 @@ class UpConv(nn.Module):
     Paper: up-sampling and convolution against checkerboards (Odena et al.). b c h w -> b depth h*scale w*scale.
     """
 
-    def __init__(self, channels: int, depth: int, *, scale: int, last: bool = False) -> None:
+    def __init__(self, channels: int, depth: int, *, scale: int, last: bool = False, norm: bool = True) -> None:
         super().__init__()
         self.scale = scale
-        self.convolution = nn.Conv2d(channels, depth, 3, padding=1, bias=last)
-        self.activation = nn.Identity() if last else normalised_relu(depth)
+        self.convolution = nn.Conv2d(channels, depth, 3, padding=1, bias=last or not norm)
+        self.activation = nn.Identity() if last else decoder_activation(depth, norm=norm)
 
     def forward(self, h: Tensor, skip: Tensor | None = None) -> Tensor:
         if self.scale > 1:
@@ -90,24 +95,23 @@ class UpConv(nn.Module):
         return self.activation(self.convolution(h if skip is None else torch.cat([h, skip], 1)))
 
 
-def normalised_relu(depth: int) -> nn.Sequential:
-    """BatchNorm and ReLU after a decoder's convolution.
+def decoder_activation(depth: int, *, norm: bool) -> nn.Sequential:
+    """What follows a decoder's convolution: BatchNorm if `norm`, and ReLU.
 
-    Paper: names batch normalisation for the encoder only. / Here: in the decoders too. Without it Adam drives the
-    activations of both decoders up tenfold every few steps, and after some twenty the outputs are white, the masks
-    empty and all gradients zero (seen at a rate of 6e-4 and at the paper's 2e-4).
+    Paper: names batch normalisation for the encoder only. / Here: in the decoders too unless `decoder_norm=False`. It
+    keeps their activations in bounds at high learning rates, and the mask is learned much faster.
     """
-    return nn.Sequential(nn.BatchNorm2d(depth), nn.ReLU())
+    return nn.Sequential(nn.BatchNorm2d(depth) if norm else nn.Identity(), nn.ReLU())
 
 
 class TConv(nn.Sequential):
     """TConv of Fig. 2, transposed convolution: b c h w -> b depth h*scale w*scale."""
 
-    def __init__(self, channels: int, depth: int, *, scale: int, last: bool = False) -> None:
+    def __init__(self, channels: int, depth: int, *, scale: int, last: bool = False, norm: bool = True) -> None:
         kernel = 4 if scale == 2 else 3
         super().__init__(
-            nn.ConvTranspose2d(channels, depth, kernel, stride=scale, padding=1, bias=last),
-            nn.Identity() if last else normalised_relu(depth),
+            nn.ConvTranspose2d(channels, depth, kernel, stride=scale, padding=1, bias=last or not norm),
+            nn.Identity() if last else decoder_activation(depth, norm=norm),
         )
 
 
@@ -120,7 +124,8 @@ class Translator(nn.Module):
     `width` scales all depths (64: Fig. 2's, 31.71 M parameters). `downsamplings` of the six blocks, the deepest ones,
     halve the grid. Paper: 256 px, strides not said. / Here: all six at 256 px, one fewer for each halving of the image,
     so that the bottleneck always has 4 x 4 cells. `non_local=False` and `mask_decoder=False` are the paper's
-    ablations w/o NL and w/o MT (the mask is then None). `dropout` acts in the first three UpConv blocks.
+    ablations w/o NL and w/o MT (the mask is then None). `decoder_norm=False` leaves batch normalisation out of both
+    decoders, as the paper draws them. `dropout` acts in the first three UpConv blocks.
     Raises InputError for settings outside of these, or images whose sides do not fit.
     """
 
@@ -132,6 +137,7 @@ class Translator(nn.Module):
         x_channels: int = 1,
         non_local: bool = True,
         mask_decoder: bool = True,
+        decoder_norm: bool = True,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -142,7 +148,7 @@ class Translator(nn.Module):
             )
         self.config = {
             "width": width, "downsamplings": downsamplings, "x_channels": x_channels,
-            "non_local": non_local, "mask_decoder": mask_decoder, "dropout": dropout,
+            "non_local": non_local, "mask_decoder": mask_decoder, "decoder_norm": decoder_norm, "dropout": dropout,
         }  # fmt: skip
         depths = scaled(ENCODER_DEPTHS, width)
         strides = [1] * (BLOCKS - downsamplings) + [2] * downsamplings
@@ -157,12 +163,12 @@ class Translator(nn.Module):
         skips = [*depths[-2 : -2 - SKIPS : -1], 0, 0]
         last = [False] * (BLOCKS - 1) + [True]
         self.image_decoder = nn.ModuleList(
-            UpConv(channels + skip, depth, scale=scale, last=end)
+            UpConv(channels + skip, depth, scale=scale, last=end, norm=decoder_norm)
             for channels, skip, depth, scale, end in zip([c, *out], skips, [*out, 3], scales, last, strict=True)
         )
         self.mask_decoder = nn.Sequential(
             *(
-                TConv(channels, depth, scale=scale, last=end)
+                TConv(channels, depth, scale=scale, last=end, norm=decoder_norm)
                 for channels, depth, scale, end in zip([c, *out], [*out, 1], scales, last, strict=True)
             )
         ) if mask_decoder else None  # fmt: skip

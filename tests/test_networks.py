@@ -39,6 +39,15 @@ def test_ablations_leave_their_part_out():
     assert model(torch.zeros(1, 1, 16, 16), torch.zeros(1, 3, 16, 16)).mask is None
 
 
+def test_decoders_without_normalisation_have_biases_instead():
+    model = Translator(8, downsamplings=2, decoder_norm=False)
+    decoders = [*model.image_decoder.modules(), *model.mask_decoder.modules()]
+    assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in decoders)
+    convolutions = [m for m in decoders if isinstance(m, torch.nn.Conv2d | torch.nn.ConvTranspose2d)]
+    assert len(convolutions) == 12 and all(m.bias is not None for m in convolutions)
+    assert count(Translator(decoder_norm=False)) == 31_705_540  # draft: 31.70 M
+
+
 def test_non_local_is_equations_3_and_4():
     layer, x = NonLocal(6), torch.randn(2, 6, 3, 4)
     torch.nn.init.normal_(layer.out.weight)
