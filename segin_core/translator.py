@@ -60,8 +60,8 @@ class NonLocal(nn.Module):
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutional blocks and the identity, between the non-local layers: b c h w -> the same.
 
-    Paper: "two 3x3 convolutional blocks". / Here: with BatchNorm, as its other convolutional blocks have. Without it here
-    and in the decoders the activations grow tenfold every few steps; after some twenty the outputs are white, the
+    Paper: "two 3x3 convolutional blocks". / Here: with BatchNorm, as its other convolutional blocks have. Without it
+    here and in the decoders the activations grow tenfold every few steps; after some twenty the outputs are white, the
     masks empty and all gradients zero (seen at a rate of 6e-4, and at the paper's 2e-4 in bf16 and in fp32).
     """
 
