@@ -99,7 +99,7 @@ def decoder_activation(depth: int, *, norm: bool) -> nn.Sequential:
     """What follows a decoder's convolution: BatchNorm if `norm`, and ReLU.
 
     Paper: names batch normalisation for the encoder only. / Here: in the decoders too unless `decoder_norm=False`. It
-    keeps their activations in bounds at high learning rates, and the mask is learned much faster.
+    keeps their activations in bounds at learning rates above the paper's, where they overshoot in the first steps.
     """
     return nn.Sequential(nn.BatchNorm2d(depth) if norm else nn.Identity(), nn.ReLU())
 
