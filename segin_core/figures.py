@@ -46,3 +46,11 @@ def image_grid(
         if i < len(row_labels):
             axes[i][0].set_ylabel(row_labels[i], fontsize=9)
     return figure
+
+
+def with_interval(score: object) -> str:
+    """A table's cell from {"value": v, "interval": [low, high]}: "v [low, high]"; empty for what is no such score."""
+    if not isinstance(score, dict):
+        return ""
+    low, high = score["interval"]
+    return f"{score['value']:.4f} [{low:.4f}, {high:.4f}]"

@@ -60,6 +60,8 @@ def train(
 
     Raises TrainingStopped at a loss that is not finite, and when D's loss stays under 1e-3 for `collapse_after` steps.
     """
+    if precision not in ("bf16", "fp32"):
+        raise InputError(f"precision={precision!r} is unknown; choose 'bf16' or 'fp32'")
     if checkpoint_every % log_every:
         raise InputError(
             f"checkpoint_every={checkpoint_every} must be a multiple of log_every={log_every}, "

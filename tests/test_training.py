@@ -125,3 +125,8 @@ def test_a_finished_run_returns_its_history_at_once(pair_folder, tmp_path):
     stored = load_tensors(checkpoint_path(tmp_path, {"steps": 10}))[0]
     for name, value in method.translator.state_dict().items():
         assert torch.equal(value, stored[f"network/translator/{name}"])
+
+
+def test_an_unknown_precision_is_said_and_not_taken_for_fp32(tmp_path):
+    with pytest.raises(InputError, match="precision='fp16'"):
+        train(Won(), None, steps=1, folder=tmp_path, settings={}, precision="fp16")
