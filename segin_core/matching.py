@@ -66,16 +66,17 @@ def _match_one(fx: Tensor, fr: Tensor, patch: int, chunk_rows: int | None) -> tu
     rows = chunk_rows or max(1, BLOCK // (width * fr.shape[1] * fr.shape[2]) - 2 * radius)
     columns = rearrange(fr, "c h w -> c (h w)")
     padded = F.pad(fx, (0, 0, radius, radius))
-    best_index, best_score = [], []
+    # Written into place: small results kept between the large blocks would cut the heap into pieces.
+    index = torch.empty(height * width, dtype=torch.long, device=fx.device)
+    score = torch.empty(height * width, device=fx.device)
     for top in range(0, height, rows):
         strip = padded[:, top : top + rows + 2 * radius]
         products = rearrange(strip, "c h w -> (h w) c") @ columns
         products = products.view(strip.shape[1], width, *fr.shape[1:])
         similarity = rearrange(_sum_along_diagonals(products, radius), "h w i j -> (h w) (i j)")
-        score, index = similarity.div_(norm_r.flatten()).max(dim=1)
-        best_index.append(index)
-        best_score.append(score)
-    return torch.cat(best_index), torch.cat(best_score) / norm_x.flatten()
+        here = slice(top * width, top * width + len(similarity))
+        torch.max(similarity.div_(norm_r.flatten()), dim=1, out=(score[here], index[here]))
+    return index, score / norm_x.flatten()
 
 
 def patch_norms(features: Tensor, patch: int) -> Tensor:
