@@ -73,6 +73,42 @@ def load_translator(path: str | Path) -> tuple[Translator, dict[str, Any]]:
     return translator.eval(), description
 
 
+def save_networks(path: Path, networks: dict[str, torch.nn.Module], description: dict[str, Any]) -> Path:
+    """Save a method's networks in one file, with the `config` of each, and the description beside it as JSON."""
+    description = {"networks": {name: network.config for name, network in networks.items()}, **description}
+    states = {
+        f"{name}/{key}": value for name, network in networks.items() for key, value in network.state_dict().items()
+    }
+    save_tensors(path, states, description)
+    write_json(path.with_suffix(".json"), description)
+    return path
+
+
+def load_networks(
+    path: Path, classes: dict[str, type[torch.nn.Module]]
+) -> tuple[dict[str, torch.nn.Module], dict[str, Any]]:
+    """The networks of these names in evaluation mode, built from their saved configs, and the description.
+
+    `classes` says which class each is; networks that it does not name (a discriminator, say) are left in the file.
+    Raises InputError for a file that is missing, damaged or of another method.
+    """
+    tensors, description = load_tensors(path)
+    networks = {}
+    for name, kind in classes.items():
+        config = description.get("networks", {}).get(name)
+        if config is None:
+            raise InputError(f"{path}: holds no network {name!r}; give the path of the method's own model.safetensors")
+        networks[name] = kind(**config)
+        load_state(networks[name], below(tensors, f"{name}/"), path)
+        networks[name].eval()
+    return networks, description
+
+
+def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix, without it."""
+    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+
+
 def load_state(model: torch.nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
     """Load weights, or say in one sentence which do not fit: a checkpoint of another width, say."""
     own = model.state_dict()

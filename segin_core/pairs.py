@@ -3,9 +3,10 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.utils.data import Dataset
 
 from segin_core.errors import InputError
@@ -76,6 +77,43 @@ class PairFolder(Dataset):
             )
         stacked = {kind: torch.stack([item[kind] for item in items]) for kind in KINDS}
         return {"names": [item["name"] for item in items]} | stacked
+
+
+class PairBatch(NamedTuple):
+    """What one step of a compared method sees; images b c h w in [-1, 1]."""
+
+    x: Tensor  #: input, one channel
+    y: Tensor  #: ground truth
+
+
+class PairBatches:
+    """Batches for the compared methods: `batches(step)` gives the pairs of that step, those that SEGIN sees in it."""
+
+    def __init__(self, pairs: PairFolder, *, batch_size: int, seed: int) -> None:
+        self.pairs, self.batch_size, self.seed = pairs, batch_size, seed
+
+    def __call__(self, step: int) -> PairBatch:
+        batch = self.pairs.batch(epoch_indices(len(self.pairs), step, batch_size=self.batch_size, seed=self.seed))
+        return PairBatch(batch["x"], batch["y"])
+
+
+def epoch_indices(n: int, step: int, *, batch_size: int, seed: int) -> list[int]:
+    """Which of n pairs step `step` (from 0) uses: epochs are shuffled one after the other and cut into batches."""
+    first = step * batch_size
+    orders = {}
+    for position in range(first, first + batch_size):
+        epoch = position // n
+        if epoch not in orders:
+            orders[epoch] = torch.randperm(n, generator=seeded(seed, epoch))
+    return [int(orders[p // n][p % n]) for p in range(first, first + batch_size)]
+
+
+def seeded(*numbers: int) -> Generator:
+    """A generator whose seed mixes all the numbers, so that (1, 2) and (2, 1) differ."""
+    mixed = 0
+    for number in numbers:
+        mixed = (mixed * 1_000_003 + number + 1) % 2**63
+    return Generator().manual_seed(mixed)
 
 
 def edition_pairs(edition: str, split: str) -> PairFolder:

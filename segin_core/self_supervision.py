@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from segin_core.features import VGGFeatures
 from segin_core.matching import Grid, auxiliary_image, warp
-from segin_core.pairs import PairFolder
+from segin_core.pairs import PairFolder, epoch_indices, seeded
 
 RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 Corruption = Callable[..., Tensor]  # corrupt(w, source, *, generator) -> damaged w, as in corruption.py
@@ -73,13 +73,8 @@ class SelfSupervision:
         self.patch, self.blend, self.hue_rotation = patch, blend, hue_rotation
 
     def indices(self, step: int) -> list[int]:
-        """Which pairs step `step` (from 0) uses: epochs are shuffled one after the other and cut into batches."""
-        n, first = len(self.pairs), step * self.batch_size
-        orders = {}
-        for position in range(first, first + self.batch_size):
-            epoch = position // n
-            orders.setdefault(epoch, torch.randperm(n, generator=seeded(self.seed, epoch)))
-        return [int(orders[p // n][p % n]) for p in range(first, first + self.batch_size)]
+        """Which pairs step `step` (from 0) uses."""
+        return epoch_indices(len(self.pairs), step, batch_size=self.batch_size, seed=self.seed)
 
     def __call__(self, step: int) -> Batch:
         indices, generator = self.indices(step), seeded(self.seed, step, 1)
@@ -88,11 +83,3 @@ class SelfSupervision:
         y = rotate_hue(batch["y"], angles)
         w = warp(y, self.matches[indices], self.grid, self.patch, self.blend)
         return Batch(batch["x"], y, self.corrupt(w, y, generator=generator), batch["mask"])
-
-
-def seeded(*numbers: int) -> Generator:
-    """A generator whose seed mixes all the numbers, so that (1, 2) and (2, 1) differ."""
-    mixed = 0
-    for number in numbers:
-        mixed = (mixed * 1_000_003 + number + 1) % 2**63
-    return Generator().manual_seed(mixed)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from segin_core.checkpoints import load_state, load_tensors, save_tensors
+from segin_core.checkpoints import below, load_state, load_tensors, save_tensors
 from segin_core.errors import InputError
 
 
@@ -130,11 +130,11 @@ def resume(method: Method, path: Path) -> tuple[int, list[dict[str, float]]]:
     """Load what `save` wrote into the networks and optimisers; returns the steps done and the history."""
     tensors, description = load_tensors(path)
     for name, network in method.networks.items():
-        load_state(network, _below(tensors, f"network/{name}/"), path)
+        load_state(network, below(tensors, f"network/{name}/"), path)
     for name, optimiser in method.optimisers.items():
         parameters = [p for group in optimiser.param_groups for p in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
-        for key, value in _below(tensors, f"optimiser/{name}/").items():
+        for key, value in below(tensors, f"optimiser/{name}/").items():
             i, part = key.split("/")
             # laid out in memory like its parameter, or every later step would be slower
             fits = value.shape == parameters[int(i)].shape
@@ -142,10 +142,6 @@ def resume(method: Method, path: Path) -> tuple[int, list[dict[str, float]]]:
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
     torch.set_rng_state(tensors["random"])
     return description["step"], description["history"]
-
-
-def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
 
 
 def _sample(method: Method, on_sample: Callable[[int], None], step: int) -> None:
