@@ -39,7 +39,7 @@ def match(fx: Tensor, fr: Tensor, patch: int = 3, *, chunk_rows: int | None = No
     default as many as fit in BLOCK. Raises InputError for an even patch, or maps that do not go together.
     """
     _check_maps(fx, fr, patch)
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast(fx.device.type, enabled=False):  # similarities in bf16 would tie
         found = [_match_one(x.float(), r.float(), patch, chunk_rows) for x, r in zip(fx, fr, strict=True)]
     return torch.stack([index for index, _ in found]), torch.stack([score for _, score in found])
 

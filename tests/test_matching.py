@@ -115,6 +115,15 @@ def test_padding_repeats_the_edge():
     assert padded[0, 0].tolist() == [[0, 1, 2, 2], [3, 4, 5, 5], [3, 4, 5, 5], [3, 4, 5, 5]]
 
 
+def test_the_match_is_exact_under_autocast_too():
+    torch.manual_seed(0)
+    fx, fr = torch.rand(1, 64, 8, 8), torch.rand(1, 64, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        index, score = match(fx, fr, 3)
+    exact_index, exact_score = match(fx, fr, 3)
+    assert torch.equal(index, exact_index) and torch.equal(score, exact_score)
+
+
 @pytest.mark.parametrize(
     ("call", "word"),
     [
