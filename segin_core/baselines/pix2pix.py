@@ -1,0 +1,224 @@
+"""pix2pix (Isola et al. 2017): a U-Net against a discriminator that judges patches, both conditioned on x."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from einops import repeat
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segin_core import losses
+from segin_core.baselines.initialisation import normal_
+from segin_core.errors import InputError
+from segin_core.pairs import PairBatch
+
+Norm = Callable[[int], nn.Module]
+DROPOUTS = 3  # up-convolutions that dropout follows, from the bottleneck on
+
+
+class Down(nn.Sequential):
+    """LeakyReLU, but for the first; 4 x 4 convolution; the norm if given: b c h w -> b depth h/2 w/2."""
+
+    def __init__(self, channels: int, depth: int, *, first: bool, norm: Norm | None, bias: bool) -> None:
+        convolution = nn.Conv2d(channels, depth, 4, 2, 1, bias=bias)
+        super().__init__(*([] if first else [nn.LeakyReLU(0.2)]), convolution, *([norm(depth)] if norm else []))
+
+
+class Up(nn.Sequential):
+    """ReLU, transposed 4 x 4 convolution, the norm and dropout if given: b c h w -> b depth 2h 2w."""
+
+    def __init__(self, channels: int, depth: int, *, norm: Norm | None, bias: bool, dropout: float | None) -> None:
+        convolution = nn.ConvTranspose2d(channels, depth, 4, 2, 1, bias=bias)
+        after = [*([norm(depth)] if norm else []), *([] if dropout is None else [nn.Dropout(dropout)])]
+        super().__init__(nn.ReLU(), convolution, *after)
+
+
+class UNet(nn.Module):
+    """`depth` halvings down to 1 x 1 and as many doublings back, each fed the down map of its size too (a skip).
+
+    `unet(x, z)` takes x: b 1|3 h w in [-1, 1] with sides 2**depth (one channel is repeated to three) and a code z:
+    b n, or None for n = 0; returns b 3 h w in [-1, 1]. Depths are width times 1, 2, 4, 8, 8, ... `codes` has for each
+    down-convolution how many channels of tiled z come beside its input: n or 0. `norm` follows all down-convolutions
+    but the first and the innermost, whose map is a single cell, and all up-convolutions but the last, which always has
+    a bias; the others have one if `bias`. `dropout` follows the first three up-convolutions, but never the last.
+    Raises InputError for settings that give no such network, and for images or a code of another shape.
+    """
+
+    def __init__(
+        self, width: int, depth: int, *, norm: Norm, bias: bool, codes: list[int], dropout: float | None = None
+    ) -> None:
+        super().__init__()
+        if width < 1 or depth < 2 or min(codes) < 0:
+            raise InputError(
+                f"width={width}, depth={depth}, a code of {min(codes)}: a U-Net needs a width of at least 1, "
+                "a depth of at least 2 and no negative code"
+            )
+        self.codes, last = codes, depth - 1
+        depths = [width * min(2**i, 8) for i in range(depth)]
+        self.down = nn.ModuleList(
+            Down(channels + code, out, first=i == 0, norm=norm if 0 < i < last else None, bias=bias)
+            for i, (channels, code, out) in enumerate(zip([3, *depths[:-1]], codes, depths, strict=True))
+        )
+        ups = depths[-2::-1]
+        self.up = nn.ModuleList(
+            Up(channels, out, norm=norm, bias=bias, dropout=dropout if i < DROPOUTS else None)
+            for i, (channels, out) in enumerate(zip([depths[-1], *(2 * out for out in ups[:-1])], ups, strict=True))
+        )
+        self.up.append(Up(2 * width, 3, norm=None, bias=True, dropout=None))
+
+    def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
+        self._check(x, z)
+        h, maps = as_rgb(x), []
+        for block, code in zip(self.down, self.codes, strict=True):
+            h = block(beside(h, z) if code else h)
+            maps.append(h)
+        for i, block in enumerate(self.up):
+            h = block(torch.cat([h, maps[-1 - i]], 1) if i else h)
+        return torch.tanh(h.float())  # in bf16 a nearly white output would be exactly 1, without a gradient
+
+    def _check(self, x: Tensor, z: Tensor | None) -> None:
+        side = 2 ** len(self.down)
+        if x.shape[1] not in (1, 3) or x.shape[2:] != (side, side):
+            raise InputError(
+                f"x of shape {tuple(x.shape)} does not fit a U-Net of depth {len(self.down)}: it needs 1 or 3 channels "
+                f"and {side} x {side} pixels (depth 8 is for 256 px, 6 for 64, 5 for 32)"
+            )
+        given = (len(x), 0) if z is None else tuple(z.shape)
+        if given != (len(x), self.codes[0]):
+            raise InputError(
+                f"z of shape {given} does not fit: give {self.codes[0]} numbers for each of {len(x)} images"
+            )
+
+
+class Generator(UNet):
+    """G of pix2pix (Section 3.2.1), the U-Net: `generator(x, z)` -> b 3 h w in [-1, 1].
+
+    x: b 1|3 h w in [-1, 1], sides 2**depth; z: b noise, or None when `noise` is 0. Batch normalisation, and no bias
+    but the last: 54,413,955 parameters by default. Raises InputError for images or a code of another shape.
+
+    "pix2pix+noise" (SEGIN's Table I) was never released. Here it is read as `noise=8`: a random z of eight numbers,
+    tiled to the image, as further input channels, which is what BicycleGAN's authors point to.
+    """
+
+    def __init__(self, width: int = 64, depth: int = 8, noise: int = 0, dropout: float = 0.5) -> None:
+        codes = [noise] + [0] * (depth - 1)
+        super().__init__(width, depth, norm=nn.BatchNorm2d, bias=False, codes=codes, dropout=dropout)
+        self.config = {"width": width, "depth": depth, "noise": noise, "dropout": dropout}
+        normal_(self)
+
+
+class Discriminator(nn.Module):
+    """D of pix2pix (Section 3.2.2), PatchGAN: `discriminator(x, y)` -> logits b 1 h' w', one for each patch.
+
+    x: b 1|3 h w, y: b 3 h w in [-1, 1]. A logit sees 70 x 70 pixels with the three halving `layers` of the paper
+    (30 x 30 logits at 256 px), 34 x 34 with two. Raises InputError for images that leave no patch.
+    """
+
+    def __init__(self, width: int = 64, layers: int = 3) -> None:
+        super().__init__()
+        self.config = {"width": width, "layers": layers}
+        self.layers = patch_layers(6, width, layers, norm=nn.BatchNorm2d, bias=False)
+        normal_(self)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        check_patches(y, self.config["layers"])
+        return self.layers(torch.cat([as_rgb(x), y], 1))
+
+
+class Pix2Pix:
+    """pix2pix's objective (Eq. 4): binary cross-entropy of patches, and `l1` times L1. `update` is one step of both.
+
+    `networks` and `optimisers` are what `training.train` saves and resumes. As in Section 3.3 D steps first, its loss
+    halved (Adam, which divides by the gradients' size, hardly notices), and G minimises -log D.
+    """
+
+    def __init__(
+        self, generator: Generator, discriminator: Discriminator, *,
+        lr: float = 2e-4, betas: tuple[float, float] = (0.5, 0.999), l1: float = 100.0,
+    ) -> None:  # fmt: skip
+        self.generator, self.discriminator, self.l1 = generator, discriminator, l1
+        self.networks: dict[str, nn.Module] = {"generator": generator, "discriminator": discriminator}
+        self.optimisers = {
+            name: torch.optim.Adam(network.parameters(), lr=lr, betas=betas) for name, network in self.networks.items()
+        }
+
+    def update(self, batch: PairBatch) -> dict[str, Tensor]:
+        """One step of D, then one of G, on images on the networks' device; returns the loss terms, unweighted."""
+        x, y = batch.x, batch.y
+        # drawn on the processor, by the generator whose state `training.train` saves
+        z = torch.randn(len(x), self.generator.config["noise"]).to(x.device)
+        output = self.generator(x, z)
+        found = self._update_discriminator(x, y, output.detach())
+        self.discriminator.requires_grad_(False)
+        terms = {
+            "adversarial": losses.adversarial_loss(self.discriminator(x, output).float()),
+            "reconstruction": F.l1_loss(output, y),
+        }
+        self.optimisers["generator"].zero_grad(set_to_none=True)
+        (terms["adversarial"] + self.l1 * terms["reconstruction"]).backward()
+        self.optimisers["generator"].step()
+        return found | {name: term.detach() for name, term in terms.items()}
+
+    def _update_discriminator(self, x: Tensor, y: Tensor, output: Tensor) -> dict[str, Tensor]:
+        self.discriminator.requires_grad_(True)
+        real, fake = self.discriminator(x, y), self.discriminator(x, output)
+        loss = losses.discriminator_loss(real.float(), fake.float()) / 2
+        self.optimisers["discriminator"].zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimisers["discriminator"].step()
+        return {"discriminator": loss.detach()}
+
+
+@torch.no_grad()
+def translate(generator: Generator, x: Tensor, z: Tensor | None = None) -> Tensor:
+    """G(x, z) as at test time (Section 3.3): dropout stays on, so the same x and z give a little more than one picture.
+
+    Paper: batch normalisation takes the statistics of the test batch. / Here: the running ones, so that a picture does
+    not depend on which others lie beside it. Every module is left in the mode it was in. b 3 h w in [-1, 1].
+    """
+    modes = [(module, module.training) for module in generator.modules()]
+    try:
+        for module, _ in modes:
+            module.training = isinstance(module, nn.Dropout)
+        return generator(x, z)
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def patch_layers(channels: int, width: int, layers: int, *, norm: Norm, bias: bool) -> nn.Sequential:
+    """PatchGAN: `layers` convolutions that halve the grid, one that does not, one to a logit; b c h w -> b 1 h' w'.
+
+    4 x 4 kernels, LeakyReLU; `norm` after all but the first and the last, which have a bias in any case.
+    Raises InputError for a width or a number of layers below 1.
+    """
+    if width < 1 or layers < 1:
+        raise InputError(f"width={width}, layers={layers}: a discriminator needs at least 1 of each")
+    depths = [width * min(2**i, 8) for i in range(layers + 1)]
+    made: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
+    for i in range(layers):
+        stride = 2 if i < layers - 1 else 1
+        made += [nn.Conv2d(depths[i], depths[i + 1], 4, stride, 1, bias=bias), norm(depths[i + 1]), nn.LeakyReLU(0.2)]
+    return nn.Sequential(*made, nn.Conv2d(depths[-1], 1, 4, 1, 1))
+
+
+def check_patches(y: Tensor, layers: int) -> None:
+    """Raise InputError for images b 3 h w of which `patch_layers` would leave nothing."""
+    least = 3 * 2**layers
+    if min(y.shape[2:]) < least:
+        raise InputError(
+            f"{y.shape[2]} x {y.shape[3]} pixels are too few for {layers} halving layers; "
+            f"give a discriminator fewer layers or images of at least {least} x {least}"
+        )
+
+
+def as_rgb(x: Tensor) -> Tensor:
+    """b 1|3 h w -> b 3 h w; these methods' own loaders give them sketches of three equal channels."""
+    return x.expand(-1, 3, -1, -1)
+
+
+def beside(h: Tensor, z: Tensor) -> Tensor:
+    """The map b c h w with the code z, b n, tiled to it as n further channels."""
+    return torch.cat([h, repeat(z, "b n -> b n h w", h=h.shape[2], w=h.shape[3]).to(h.dtype)], 1)

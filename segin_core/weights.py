@@ -1,0 +1,83 @@
+"""Weights that others have published: inside a pip package, on this machine, or a download. Checked by hash."""
+
+from __future__ import annotations
+
+import os
+import pickle
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from segin_core.errors import InputError
+
+
+def packaged_file(package: str, file: str, digest: str, *, purpose: str, install: str) -> Path:
+    """A weight file inside an installed package, found without importing it and checked by its SHA-256 `digest`.
+
+    Raises InputError, with the command `install`, if the package is missing or its file is another one.
+    """
+    spec = find_spec(package)
+    if spec is None or spec.origin is None:
+        raise InputError(f"{purpose}: its weights are not installed; run `{install}`")
+    path = Path(spec.origin).parent / file
+    if not path.is_file() or sha256(path.read_bytes()).hexdigest() != digest:
+        raise InputError(
+            f"{purpose}: {path.name} is missing or not the one expected; run `{install} --force-reinstall`"
+        )
+    return path
+
+
+def published_file(url: str, path: str | Path | None = None, *, purpose: str, instead: str) -> Path:
+    """A weight file that no package carries: `path` if given (taken as it is), else torch hub's copy, else a download.
+
+    The name in `url` ends in the first digits of the file's SHA-256, torch hub's custom; hub's copy and the download
+    must agree with them. Raises InputError for a path that does not exist, a copy with another hash, and, naming the
+    ways out (`instead`), where there is neither file nor network.
+    """
+    name = url.rsplit("/", 1)[1]
+    if path:
+        if not Path(path).is_file():
+            raise InputError(f"{path}: no such file; give the path of {name} ({url})")
+        return Path(path)
+    prefix, copy = Path(name).stem.rsplit("-", 1)[1], hub_file(url)
+    if not copy.is_file():
+        try:
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(copy), hash_prefix=prefix, progress=False)
+        except (OSError, RuntimeError) as error:
+            folder = os.path.join("$TORCH_HOME", "hub", "checkpoints")
+            raise InputError(
+                f"{purpose}: its weights are not on this machine and could not be downloaded ({error}); either put "
+                f"{name} from {url.rsplit('/', 1)[0]} into {folder} or {instead}"
+            ) from error
+    if not sha256(copy.read_bytes()).hexdigest().startswith(prefix):
+        raise InputError(f"{copy}: its SHA-256 does not begin with {prefix}, so it is damaged; delete it")
+    return copy
+
+
+def hub_file(url: str) -> Path:
+    """Where torch hub keeps the file of this address, whether it is there or not."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a .pth file by name; nothing but tensors is unpickled. Raises InputError for any other file."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise InputError(f"{path}: no file of PyTorch weights, or damaged; download it again") from error
+
+
+def fill(model: nn.Module, tensors: dict[str, Tensor], path: Path) -> nn.Module:
+    """The model, built on the device "meta", with these tensors as its weights: frozen, in evaluation mode.
+
+    Raises InputError if names or shapes differ from the model's.
+    """
+    try:
+        model.load_state_dict(tensors, assign=True)
+    except RuntimeError as error:
+        raise InputError(f"{path}: not the weights of {type(model).__name__}; give the published file") from error
+    return model.requires_grad_(False).eval()
