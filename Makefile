@@ -4,23 +4,28 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 PYTHON ?= python3
 EDITION ?= quick
+ALL ?=
 ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := .venv/installed
 
-.PHONY: help book html setup test lab clean lock
+.PHONY: help book html publish setup test lab clean lock
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-6s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-7s %s\n", $$1, $$2}'
 	@echo "EDITION=smoke|quick|cpu|paper chooses the edition (now $(EDITION)), PYTHON=... the Python for .venv."
+	@echo "ALL=1 (make book) also runs the chapters that EDITION leaves out, of which it shows published runs."
 
 book: setup  ## train, execute every notebook, build the HTML; unchanged steps are not run again
-	@"$(BIN)/python" workflow/run.py book --edition "$(EDITION)"
+	@"$(BIN)/python" workflow/run.py book --edition "$(EDITION)" $(if $(filter-out 0,$(ALL)),--all)
 
-html: setup  ## only build the HTML from the notebooks executed so far
+html: setup  ## only build the HTML, from the notebooks executed so far and the published ones
 	@"$(BIN)/python" workflow/run.py html --edition "$(EDITION)"
+
+publish: setup  ## copy EDITION's executed notebooks and small results into published/; ARGS names some only
+	@"$(BIN)/python" workflow/publish.py --edition "$(EDITION)" $(ARGS)
 
 setup: $(STAMP)  ## the environment .venv alone, with the pinned packages
 

@@ -18,6 +18,14 @@ def runs(edition: str) -> Path:
     return project_root() / "runs" / edition
 
 
+def result_file(edition: str, notebook: str, name: str) -> Path | None:
+    """Where an edition's result lies: in runs/, else in published/, else None."""
+    for folder in (runs(edition), project_root() / "published" / edition):
+        if (folder / notebook / name).is_file():
+            return folder / notebook / name
+    return None
+
+
 def data_cache() -> Path:
     """Folder of the rendered data sets, shared by all editions: `$SEGIN_DATA`, else `runs/data`."""
     chosen = os.environ.get("SEGIN_DATA")

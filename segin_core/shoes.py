@@ -6,10 +6,9 @@ its files <product>.<colour>.jpg, and colourways of one shoe must not fall on bo
 
 from __future__ import annotations
 
-import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from skimage.morphology import remove_small_objects
 from torch import Tensor
 from tqdm import tqdm
 
+from segin_core.checkpoints import write_json
 from segin_core.errors import InputError
 from segin_core.hed import HED, thin_edges
 from segin_core.images import read_image, save_png, to_pil, to_tensor
@@ -30,6 +30,7 @@ from segin_core.paths import data_cache
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 WHITE = 245  # 0..255: a pixel whose darkest channel is below is no background; JPEG's ripples stay above
 PARTS = ("train", "test")
+TERMS = "UT-Zap50K (Yu and Grauman, 2014), academic, non-commercial use"
 
 
 def find_photos(folder: str | Path) -> list[Path]:
@@ -40,10 +41,10 @@ def find_photos(folder: str | Path) -> list[Path]:
             f"{folder} is not a folder: put UT-Zap50K's images (vision.cs.utexas.edu/projects/finegrained/utzap50k) or "
             "your own product photos on white there, or name another folder."
         )
-    photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if not photos:
-        raise InputError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))}): put product photos there.")
-    return photos
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
+    if photos := sorted(found):
+        return photos
+    raise InputError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))}): put some there.")
 
 
 def product(photo: Path) -> str:
@@ -64,7 +65,10 @@ def split_by_product(photos: Sequence[Path], n_test: int) -> dict[str, list[Path
         if len(test) + len(members[name]) <= n_test:
             test.update(members[name])
     if not test or len(test) == len(photos):
-        raise InputError(f"{len(photos)} photos of {len(members)} products cannot be split with {n_test} for the test.")
+        raise InputError(
+            f"{len(photos)} photos of {len(members)} products cannot be split with n_test={n_test}: "
+            "give more products, or another n_test."
+        )
     return {"train": [photo for photo in photos if photo not in test], "test": sorted(test)}
 
 
@@ -81,25 +85,56 @@ def on_square(photo: Image.Image) -> Image.Image:
     return square
 
 
-def foreground(photo: Image.Image) -> Image.Image:
+def foreground(photo: Image.Image, *, white: int = WHITE) -> Image.Image:
     """The mask ("L", 0 or 255): pixels that are not background white, holes filled, specks removed."""
-    seen = ndimage.binary_fill_holes(np.asarray(photo).min(axis=2) < WHITE)
+    seen = ndimage.binary_fill_holes(np.asarray(photo).min(axis=2) < white)
     return Image.fromarray(remove_small_objects(seen, max_size=seen.size // 2000).astype(np.uint8) * 255)
 
 
+def line_settings(size: int) -> dict[str, float | int]:
+    """The arguments of `thin_edges` for pictures of `size` pixels.
+
+    From 256 px up, HED sees photos that had to be enlarged and is then more generous with lines: of the settings that
+    were tried, these agree best with ten pairs of edges2shoes at 256 px (`edge_agreement`; see the chapter on shoes).
+    """
+    return {"threshold": 0.4, "min_length": 8} if size >= 256 else {"threshold": 0.2, "min_length": size // 16}
+
+
 @torch.inference_mode()
-def edges(photos: Tensor, hed: HED, size: int, *, threshold: float = 0.2) -> Tensor:
+def edges(
+    photos: Tensor, hed: HED, size: int, *, threshold: float | None = None, min_length: int | None = None
+) -> Tensor:
     """x: HED's edges of photos `b 3 h w` in [-1, 1], as dark lines one pixel wide on white, `b 1 size size`.
 
-    Paper: "HED edges" with edges2photos' post-processing (Isola et al.), at 256 px. / Here: HED sees the photo as it
-    is; the edge map is scaled to `size` before it is thinned, so that lines keep their width and stay connected.
-    Pieces shorter than an eighth of the side of a 64 px picture, or as much of another size, are removed.
+    Paper: "HED edges" with edges2photos' post-processing (Isola et al.), at 256 px. / Here: HED sees the photo at its
+    own size, or at `size` if that is larger, as theirs did; the edge map is scaled down to `size` before it is thinned,
+    so that lines keep their width and stay connected. Lines fainter than `threshold` and pieces of less than
+    `min_length` pixels are removed; both default to `line_settings(size)`.
     """
-    found = hed(photos)
-    how = {"mode": "area"} if size < photos.shape[-1] else {"mode": "bilinear", "align_corners": False}
-    return 1 - 2 * thin_edges(
-        F.interpolate(found, size=(size, size), **how), threshold=threshold, min_length=size // 16
-    )
+    if photos.shape[-1] < size:
+        photos = F.interpolate(photos, size=(size, size), mode="bicubic", align_corners=False).clamp(-1, 1)
+    given = {"threshold": threshold, "min_length": min_length}
+    settings = line_settings(size) | {name: value for name, value in given.items() if value is not None}
+    return 1 - 2 * thin_edges(F.interpolate(hed(photos), size=(size, size), mode="area"), **settings)
+
+
+def edge_agreement(ours: Tensor, theirs: Tensor, *, tolerance: float = 2) -> tuple[float, float]:
+    """(precision, recall) of the dark lines of one sketch against another's, both `1 h w` in [-1, 1].
+
+    Precision is the share of our line pixels with one of theirs within `tolerance` pixels, recall the share of theirs
+    with one of ours; many may meet one. Of no line pixels at all, the share is nan.
+    Raises InputError if the sketches differ in shape.
+    """
+    if ours.shape != theirs.shape or ours.ndim != 3 or len(ours) != 1:
+        raise InputError(f"Two sketches of shapes {tuple(ours.shape)} and {tuple(theirs.shape)}: give 1 x h x w twice.")
+    a, b = (sketch[0].cpu().numpy() < 0 for sketch in (ours, theirs))
+    return _share_near(a, b, tolerance), _share_near(b, a, tolerance)
+
+
+def _share_near(lines: np.ndarray, others: np.ndarray, tolerance: float) -> float:
+    if not (lines.any() and others.any()):
+        return 0.0 if lines.any() else float("nan")
+    return float((ndimage.distance_transform_edt(~others)[lines] <= tolerance).mean())
 
 
 def prepare(
@@ -111,58 +146,23 @@ def prepare(
     photos: folder of product photos on white. split: "product" (see `split_by_product`) or "given" (the folder's own
     train/ and test/). `limit` keeps that many (train, test), chosen by hash. `cache` defaults to `data_cache()`.
     A complete folder is returned at once; after an interruption the pairs that are there are kept.
-    Raises InputError for an unknown split, a size below 32, photos that cannot be read or split.
+    Raises InputError for an unknown split, a size below 32, a limit below 1, photos that cannot be read or split or
+    would have the same name, and a folder that cannot be written.
     """
     if split not in ("product", "given"):
-        raise InputError(f"split={split!r} is unknown; choose 'product' or 'given'")
-    if not isinstance(size, int) or size < 32:
-        raise InputError(f"size={size!r} is no whole number of pixels from 32 up; give 64, 128 or 256")
+        raise InputError(f"split={split!r} is unknown: choose 'product' or 'given'.")
+    check_size(size)
     root = Path(photos)
     chosen = split_as_given(root) if split == "given" else split_by_product(find_photos(root), n_test)
-    if limit is not None:
-        by_hash = {part: sorted(chosen[part], key=lambda photo: _digest(photo.name)) for part in PARTS}
-        chosen = {part: sorted(by_hash[part][:n]) for part, n in zip(PARTS, limit, strict=True)}
-    key = _digest("\n".join(f"{part}/{_name(photo, root)}" for part in PARTS for photo in chosen[part]))[:12]
+    chosen = first_by_hash(chosen, limit)
+    named = {part: named_files(chosen[part], root) for part in PARTS}
+    key = digest("\n".join(f"{part}/{name}" for part in PARTS for name in named[part]))[:12]
     folder = Path(cache or data_cache()) / "photos" / f"{size}px" / f"{split}-{key}"
-    if not (folder / "manifest.json").is_file():
-        partial = folder.with_name(f"{folder.name}.partial")
-        _write(partial, chosen, root, size, split, progress)
-        os.replace(partial, folder)
-    return folder
-
-
-def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()
-
-
-def _name(photo: Path, root: Path) -> str:
-    """A flat name for a photo that may lie in nested folders: Boots/Ankle/1.2.jpg is Boots_Ankle_1.2."""
-    return "_".join(photo.relative_to(root).with_suffix("").parts).replace(" ", "-")
-
-
-def _write(
-    folder: Path, chosen: dict[str, list[Path]], root: Path, size: int, split: str, progress: bool
-) -> None:  # fmt: skip
-    started, hed, digest = time.perf_counter(), HED(), sha256()
-    for part in PARTS:
-        for photo in tqdm(chosen[part], desc=f"photos {size} px, {part}", disable=not progress, mininterval=5):
-            name = _name(photo, root)
-            files = {kind: folder / part / kind / f"{name}.png" for kind in ("x", "y", "mask")}
-            if not files["mask"].is_file():  # the last one written, so all three are there
-                for kind, picture in pair(read_image(photo), size, hed).items():
-                    save_png(picture, files[kind])
-            for kind, file in files.items():
-                digest.update(f"{part}/{kind}/{name}".encode() + file.read_bytes())
-    manifest = {
-        "task": "photos",
-        "size": size,
-        "split": split,
-        "counts": {part: len(chosen[part]) for part in PARTS},
-        "families": {part: len({product(photo) for photo in chosen[part]}) for part in PARTS},
-        "sha256": digest.hexdigest(),
-        "seconds": round(time.perf_counter() - started, 1),
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
+    if (folder / "manifest.json").is_file():
+        return folder
+    hed, families = HED(), {part: len({product(photo) for photo in chosen[part]}) for part in PARTS}
+    about = {"task": "photos", "size": size, "split": split, "families": families}
+    return write_pairs(folder, named, lambda photo: pair(read_image(photo), size, hed), about, progress=progress)
 
 
 def pair(photo: Image.Image, size: int, hed: HED) -> dict[str, Image.Image]:
@@ -173,3 +173,73 @@ def pair(photo: Image.Image, size: int, hed: HED) -> dict[str, Image.Image]:
         "y": square.resize((size, size), Image.Resampling.LANCZOS),
         "mask": foreground(square).resize((size, size), Image.Resampling.BOX),
     }
+
+
+def check_size(size: int) -> None:
+    """Raises InputError for a size that is no whole number of pixels from 32 up."""
+    if not isinstance(size, int) or size < 32:
+        raise InputError(f"size={size!r} is no whole number of pixels from 32 up: give 64, 128 or 256.")
+
+
+def digest(text: str) -> str:
+    """SHA-256 of a text, in hexadecimal: an order that looks random and never changes."""
+    return sha256(text.encode()).hexdigest()
+
+
+def first_by_hash(parts: dict[str, list[Path]], limit: tuple[int, int] | None) -> dict[str, list[Path]]:
+    """At most `limit` (train, test) files, those whose names have the smallest hashes; InputError below 1."""
+    if limit is None:
+        return parts
+    if len(limit) != 2 or min(limit) < 1:
+        raise InputError(f"limit={limit!r} is not two positive counts: give (train, test) or None.")
+    by_hash = {part: sorted(parts[part], key=lambda file: digest(file.name)) for part in PARTS}
+    return {part: sorted(by_hash[part][:n]) for part, n in zip(PARTS, limit, strict=True)}
+
+
+def named_files(files: Sequence[Path], root: Path) -> dict[str, Path]:
+    """Flat names for files that may lie in nested folders: Boots/Ankle/1.2.jpg is Boots_Ankle_1.2.
+
+    Raises InputError if two files would share a name.
+    """
+    named: dict[str, Path] = {}
+    for file in files:
+        name = "_".join(file.relative_to(root).with_suffix("").parts).replace(" ", "-")
+        if name in named:
+            raise InputError(f"{file} and {named[name]} would both be called {name}: rename one of them.")
+        named[name] = file
+    return named
+
+
+def write_pairs(
+    folder: Path,
+    named: dict[str, dict[str, Path]],
+    make: Callable[[Path], dict[str, Image.Image]],
+    about: dict[str, object],
+    *,
+    progress: bool,
+) -> Path:
+    """Write what `make` returns for all `named` files (part to name to file), then a manifest; returns `folder`.
+
+    `make` turns a file into {"x", "y", "mask"}. Pairs are collected in <folder>.partial, where an interrupted run finds
+    them again; `folder` itself is whole or not there. The manifest is `about` with counts, SHA-256 and seconds.
+    Raises InputError if something cannot be written, and what `make` raises.
+    """
+    partial = folder.with_name(f"{folder.name}.partial")
+    started, seen = time.perf_counter(), sha256()
+    for part, files in named.items():
+        for name, source in tqdm(files.items(), desc=f"{folder.name}, {part}", disable=not progress, mininterval=5):
+            targets = {kind: partial / part / kind / f"{name}.png" for kind in ("x", "y", "mask")}
+            if not targets["mask"].is_file():  # the last one written, so all three are there
+                for kind, picture in make(source).items():
+                    save_png(picture, targets[kind])
+            for kind, file in targets.items():
+                seen.update(f"{part}/{kind}/{name}".encode() + file.read_bytes())
+    counts = {part: len(files) for part, files in named.items()}
+    record = about | {"counts": counts, "sha256": seen.hexdigest()}
+    try:
+        write_json(partial / "manifest.json", record | {"seconds": round(time.perf_counter() - started, 1)})
+        os.replace(partial, folder)
+    except OSError as problem:
+        if not (folder / "manifest.json").is_file():  # else another process was faster
+            raise InputError(f"{folder} cannot be written ({problem.strerror}): delete it and run again.") from problem
+    return folder

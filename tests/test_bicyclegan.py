@@ -99,6 +99,15 @@ def test_parameters_come_in_the_order_in_which_data_meets_them():
         assert met == layers
 
 
+def test_weights_start_as_published():
+    for network in (Generator(32, 5), Encoder(32), Discriminator(32)):
+        for layer in network.modules():
+            if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
+                cells = layer.kernel_size[0] ** 2
+                wanted = 0.02 * (2 / (cells * (layer.in_channels + layer.out_channels))) ** 0.5
+                assert layer.weight.std().item() == pytest.approx(wanted, rel=0.15) and not layer.bias.any()
+
+
 def test_kl_and_the_code_are_those_of_a_normal_distribution():
     mu, logvar, noise = torch.randn(5, 8), torch.randn(5, 8), torch.randn(5, 8)
     q = Normal(mu, (logvar / 2).exp())

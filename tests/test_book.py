@@ -1,5 +1,6 @@
 """The book's sources keep its rules: clean notebooks of one shape, reasoned overrides, whole toc and API."""
 
+import json
 import re
 import statistics
 from pathlib import Path
@@ -9,12 +10,13 @@ import papermill
 import pytest
 import yaml
 
-from check_html import toc_pages
-from notebooks import STEPS
+from check_html import check_notebook, toc_pages
+from notebooks import PUBLISHED, STEPS, load_index
 from segin_core.parameters import check_overrides, declared_parameters, load_overrides
 
 ROOT = Path(__file__).parent.parent
 EDITIONS = ("smoke", "quick", "cpu", "paper")
+COPIES = sorted((ROOT / "published").glob("*/*/*"))
 ENDINGS = ("The paper against ours", "What to take away")
 FORBIDDEN = {
     "magic or shell command": r"^\s*[%!]",
@@ -44,6 +46,17 @@ def code_cells(name: str) -> list[str]:
 
 def test_every_notebook_is_a_step() -> None:
     assert {file.stem for file in (ROOT / "book").glob("*.ipynb")} == set(STEPS)
+
+
+def test_steps_name_known_notebooks_and_editions() -> None:
+    for step in STEPS.values():
+        assert {*step.after, *step.reads} <= set(STEPS) and set(step.without) <= set(EDITIONS)
+    assert set(PUBLISHED) < set(EDITIONS)
+
+
+def test_claims_comes_after_every_file_of_the_ledger() -> None:
+    named = set(re.findall(r"\bfile: (\w+)/", (ROOT / "book" / "claims.yaml").read_text()))
+    assert named & set(STEPS) == set(STEPS["claims"].after)
 
 
 def test_toc_names_every_page() -> None:
@@ -127,3 +140,44 @@ def test_papermill_shows_every_parameter_in_its_help(name: str) -> None:
     shown = papermill.inspect_notebook(str(path))
     assert shown.keys() == declared_parameters(path).keys()
     assert all(parameter["help"] for parameter in shown.values())
+
+
+def test_published_runs_agree_with_their_index() -> None:
+    index = load_index()
+    rows = {(edition, name) for name, editions in index.items() for edition in editions}
+    assert {(file.parts[-3], file.stem) for file in COPIES if file.suffix == ".ipynb"} == rows
+    assert all(edition in PUBLISHED and name in STEPS for edition, name in rows)
+    for file in COPIES:
+        edition, folder = file.parts[-3:-1]
+        assert (folder, file.suffix) == ("notebooks", ".ipynb") or (
+            (edition, folder) in rows and file.suffix == ".json"
+        )
+    for edition, name in rows:
+        row = index[name][edition]
+        assert set(row) == {"edition", "commit", "hardware", "date", "seconds", "versions"}
+        assert row["edition"] == edition
+        results = [json.loads(file.read_text()) for file in COPIES if file.parts[-3:-1] == (edition, name)]
+        commits = {
+            found["provenance"]["commit"] for found in results if isinstance(found, dict) and "provenance" in found
+        }
+        assert not commits or row["commit"] in commits
+
+
+def test_published_runs_are_whole() -> None:
+    for file in COPIES:
+        if file.suffix == ".ipynb":
+            notebook = nbformat.read(file, as_version=4)
+            assert not list(check_notebook(notebook)), file
+            assert not {"papermill", "widgets"} & set(notebook.metadata), file
+
+
+def test_published_runs_name_no_machine() -> None:
+    for file in COPIES:
+        pictures = r'"image/(png|jpeg)": "[^"]*"|;base64,[\w+/=]*'  # base64 spells anything by chance
+        text = re.sub(pictures, "", file.read_text()).replace(r"\n", "\n")
+        assert not re.findall(r"(?<![\w.<~])/(?:work|tmp|home|root)\b.{0,40}", text), file
+
+
+def test_published_runs_are_small() -> None:
+    sizes = [file.stat().st_size for file in (ROOT / "published").rglob("*") if file.is_file()]
+    assert sum(sizes) < 25e6 and max(sizes, default=0) < 2e6

@@ -103,8 +103,7 @@ def test_parameters_come_in_the_order_in_which_data_meets_them():
 
 
 def test_weights_start_as_published():
-    generator = Generator(32, 5)
-    for layer in generator.modules():
+    for layer in (*Generator(32, 5).modules(), *Discriminator(32).modules()):
         if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
             assert layer.weight.std().item() == pytest.approx(0.02, rel=0.1)
         if isinstance(layer, nn.BatchNorm2d):
@@ -151,6 +150,14 @@ def test_losses_are_finite_under_bf16(two):
             found = method.update(two)
         assert all(value.dtype == torch.float32 and value.isfinite() for value in found.values())
     assert all(p.grad.isfinite().all() for p in method.generator.parameters())
+
+
+def test_a_nearly_white_output_still_has_a_gradient_under_bf16(two):
+    generator = Generator(8, 5, dropout=0.0)
+    torch.nn.init.constant_(generator.up[-1][-1].bias, 4.0)
+    with torch.autocast("cpu", torch.bfloat16):
+        output = generator(two.x)
+    assert output.dtype == torch.float32 and 0.99 < output.mean() and output.max() < 1
 
 
 def test_translate_keeps_dropout_on_and_every_mode_as_it_was(two):

@@ -1,25 +1,31 @@
 """The whole book in its smoke edition, as `make book EDITION=smoke` makes it; what faults lead to."""
 
+import graphlib
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from base64 import b64decode, b64encode
 from collections.abc import Callable
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
 
-from check_html import check_html, count_images
-from notebooks import STEPS
+from build_html import assemble
+from check_html import check_html, check_state, count_images
+from notebooks import STEPS, Step, inputs, load_index, results, steps
 from sources import sources
 
 ROOT = Path(__file__).parent.parent
 SMOKE = ROOT / "runs" / "smoke"
-PRUNED = shutil.ignore_patterns(".git", ".venv", "quick", "cpu", "paper", "__pycache__", "mathjax", "scripts")
+LEFT_OUT = {"shoes", "pix2pix", "bicyclegan", "munit", "outputs", "comparison", "table_1", "colourisation"}
 
 
 def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -146,16 +152,22 @@ def test_check_sees(copy: Path, fault: Callable[[Path], None], message: str) -> 
     assert any(re.search(message, found) for found in faults), faults
 
 
+def pruned(folder: str, names: list[str]) -> set[str]:
+    """What a clone does without: the environment, data and other editions' runs above all."""
+    without = {".git", ".venv", "__pycache__", "mathjax", "scripts", "checkpoints"}
+    return set(names) - {"smoke"} if Path(folder) == ROOT / "runs" else without & set(names)
+
+
 @pytest.fixture
 def clone(smoke: Path, tmp_path: Path) -> Path:
     """The project with its smoke edition in another folder, whose name has a space."""
-    return Path(shutil.copytree(ROOT, tmp_path / "a clone", ignore=PRUNED))
+    return Path(shutil.copytree(ROOT, tmp_path / "a clone", ignore=pruned))
 
 
-def planned(clone: Path) -> set[str]:
+def planned(clone: Path, edition: str = "smoke", run_which: str = "edition") -> set[str]:
     """The notebooks that Snakemake would run."""
-    snakemake = ["-m", "snakemake", "--dry-run", "--nolock", "--quiet", "host", "--config", "edition=smoke"]
-    done = run(*snakemake, cwd=clone)
+    config = [f"edition={edition}", f"run={run_which}"]
+    done = run("-m", "snakemake", "--dry-run", "--nolock", "--quiet", "host", "--config", *config, cwd=clone)
     assert done.returncode == 0, done.stdout + done.stderr
     return set(re.findall(r"\brule (\w+):", done.stdout + done.stderr)) & set(STEPS)
 
@@ -168,13 +180,54 @@ def test_only_what_a_change_touches_runs_again(clone: Path) -> None:
 
     parameters = clone / "params/smoke/results.yaml"
     parameters.write_text(parameters.read_text() + "# changed\n")
-    assert planned(clone) == {"results", "introduction"}
+    assert planned(clone) == {"results", "introduction", "claims"}
 
     module = clone / "segin_core/corruption.py"
     module.write_text(module.read_text() + "# changed\n")
     users = {name for name in STEPS if module in sources(clone / f"book/{name}.ipynb", clone)}
-    assert users == {"self_supervision", "training"}
-    assert planned(clone) == users | {"results", "translate_your_own", "introduction"}  # what comes after training
+    assert users >= {"self_supervision", "training"} and not users & {"setup_check", "data", "network", "losses"}
+    after_training = {"results", "translate_your_own", "introduction", "outputs", "comparison", "table_1", "claims"}
+    assert planned(clone) == users | after_training
+
+
+def test_all_runs_what_the_edition_leaves_out(clone: Path) -> None:
+    assert planned(clone, "quick") == set(STEPS) - LEFT_OUT
+    assert planned(clone, "quick", "all") == set(STEPS)
+
+
+def test_fresh_clone_shows_published_runs(clone: Path) -> None:
+    (clone / "runs/smoke").rename(clone / "runs/cpu")
+    for name in ("training", "results"):
+        file = clone / f"runs/cpu/notebooks/{name}.ipynb"
+        file.write_text(re.sub(r"\bsmoke\b", "cpu", file.read_text()))
+    done = run("workflow/publish.py", "--edition", "cpu", "training", "results", cwd=clone)
+    assert done.returncode == 0, done.stderr
+
+    done = run("workflow/run.py", "html", "--edition", "quick", cwd=clone)
+    assert done.returncode == 0, done.stderr
+    html = clone / "runs/quick/html/_build/html"
+    assert check_html(clone / "runs/quick/site", html, "quick") == []
+    banner = BeautifulSoup((html / "training.html").read_text(), "html.parser").select_one(".admonition")
+    commit = json.loads((clone / "published/index.json").read_text())["training"]["cpu"]["commit"]
+    assert {"cpu", "quick", commit} <= {tag.get_text() for tag in banner.select("strong, code")}
+    assert "make book EDITION=cpu" in banner.get_text()
+
+
+def note_of(title: str) -> BeautifulSoup:
+    """A page with an admonition of that title."""
+    return BeautifulSoup(f'<div class="admonition"><p class="admonition-title">{title}</p></div>', "html.parser")
+
+
+def test_check_sees_a_run_of_another_edition() -> None:
+    notebook = nbformat.v4.new_notebook()
+    ran = nbformat.v4.new_code_cell('# Parameters\nedition = "cpu"\n', metadata={"tags": ["injected-parameters"]})
+    notebook.cells = [ran]
+    assert list(check_state(notebook, note_of("Note"), "cpu")) == []
+    assert list(check_state(notebook, note_of("Published run"), "quick")) == []
+    assert "run of the cpu edition" in next(check_state(notebook, note_of("Note"), "quick"))
+    notebook.cells = []
+    assert list(check_state(notebook, note_of("Not run"), "quick")) == []
+    assert "not run" in next(check_state(notebook, note_of("Published run"), "quick"))
 
 
 def test_typing_error_shows_before_anything_runs(clone: Path) -> None:
@@ -249,3 +302,234 @@ def test_sources_follow_imports(tmp_path: Path) -> None:
     nbformat.write(notebook, tmp_path / "demo.ipynb")
     found = {str(file.relative_to(package)) for file in sources(tmp_path / "demo.ipynb", tmp_path)}
     assert found == set(files) - {"unused.py"}
+
+
+def test_steps_of_an_edition() -> None:
+    for edition in ("smoke", "cpu", "paper"):
+        assert set(steps(edition)) == set(STEPS)
+        assert steps(edition)["data"].after == ("shoes",)
+    for which in ("edition", "all"):
+        graph = {name: step.after for name, step in steps("quick", which).items()}
+        assert set(graph) == set(STEPS) - (LEFT_OUT if which == "edition" else set())
+        assert all(set(after) <= set(graph) for after in graph.values())
+        graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
+        assert graph["data"] == ()  # ALL=1 does not train anew
+    assert steps("quick")["claims"].after == ("semantic_match", "results")
+    assert steps("quick", "all")["claims"].after == STEPS["claims"].after
+    assert steps("quick", "all")["outputs"].after == STEPS["outputs"].after
+    assert steps("quick", "none") == {}
+
+
+def test_inputs_of_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert inputs("cpu", "data") == ["runs/cpu/shoes/dataset.json"]
+    assert inputs("quick", "data") == []
+    assert inputs("cpu", "translate_your_own") == sorted(results("cpu", "training"))
+    monkeypatch.setitem(STEPS, "data", Step())
+    assert inputs("quick", "network") == ["runs/quick/notebooks/data.ipynb"]  # there are no results to wait for
+
+    own = ["runs/quick/results/metrics.json", "runs/quick/semantic_match/timing.json"]
+    assert inputs("quick", "claims") == own
+    read = ["book/claims.yaml", "published/cpu/table_1/scores.json", "runs/quick/comparison/collapse.json"]
+    hidden = [f"published/quick/{file}.json" for file in ("comparison/collapse", "results/metrics", "data/dataset")]
+    for file in (*read, *hidden):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).touch()
+    assert inputs("quick", "claims") == sorted([*own, *read])
+    assert not any("cpu" in file or "quick" in file for file in inputs("smoke", "claims"))
+    assert inputs("quick", "table_1", "all") == ["published/cpu/table_1/scores.json", "runs/quick/outputs/outputs.json"]
+    assert inputs("cpu", "table_1") == ["runs/cpu/outputs/outputs.json"]  # its own result is not its input
+
+
+PROVENANCE = {
+    "date": "2026-01-02T03:04:05+00:00",
+    "commit": "0123456789ab",
+    "python": "3.11.7",
+    "versions": {"torch": "2.0"},
+    "hardware": "a processor, 2 cores",
+    "seconds": 12.5,
+    "parameters": {},
+}
+PRINTED = "Python 3.11.7, torch 2.0, segin_core at abcdef012345, another processor, 4 cores\n"
+
+
+def executed_run(name: str, *outputs: nbformat.NotebookNode, edition: str = "cpu", **results: object) -> Path:
+    """A small executed notebook in runs/cpu, one cell for each output, and its result files."""
+    notebook = nbformat.v4.new_notebook()
+    parameters = f'# Parameters\nedition = "{edition}"\n'
+    first = nbformat.v4.new_code_cell(parameters, execution_count=1, metadata={"tags": ["injected-parameters"]})
+    rest = [nbformat.v4.new_code_cell("1", execution_count=2, outputs=[output]) for output in outputs]
+    notebook.cells = [nbformat.v4.new_markdown_cell(f"# Title of {name}"), first, *rest]
+    for cell in notebook.cells:
+        cell.metadata["papermill"] = {"start_time": "2026-01-01T00:00:00.123456+00:00"}
+    paths = {"input_path": "/work/x.ipynb", "end_time": "2026-01-01T00:00:09.123456+00:00", "duration": 9.01}
+    notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "papermill": paths}
+    file = Path(f"runs/cpu/notebooks/{name}.ipynb")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(notebook, file)
+    Path(f"runs/cpu/{name}").mkdir()
+    for stem, result in results.items():
+        Path(f"runs/cpu/{name}/{stem}.json").write_text(json.dumps(result))
+    return file
+
+
+def printed(text: str) -> nbformat.NotebookNode:
+    return nbformat.v4.new_output("stream", text=text)
+
+
+def picture(image: Image.Image, **options: int) -> nbformat.NotebookNode:
+    """An output as matplotlib leaves one."""
+    stream = io.BytesIO()
+    image.save(stream, "PNG", **options)
+    return nbformat.v4.new_output("display_data", data={"image/png": b64encode(stream.getvalue()).decode()})
+
+
+def noise(side: int) -> Image.Image:
+    """A picture that PNG cannot compress: 3 bytes a pixel."""
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (side, side, 3), dtype=np.uint8))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder with the workflow, to publish in."""
+    for linked in ("segin_core", "workflow", "_config.yml"):
+        (tmp_path / linked).symlink_to(ROOT / linked)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def publish(project: Path, *notebooks: str) -> subprocess.CompletedProcess[str]:
+    return run("workflow/publish.py", "--edition", "cpu", *notebooks, cwd=project)
+
+
+def test_publish_copies_what_is_small_and_cleans_it(project: Path) -> None:
+    executed_run("training", printed("loss 3\n"), model={"provenance": PROVENANCE}, history=[1], big=["x" * 300_000])
+    executed_run("network", printed(PRINTED))
+    Path("runs/cpu/training/model.safetensors").touch()
+    done = publish(project)
+    assert done.returncode == 0, done.stderr
+    assert "too large: big.json" in done.stdout
+
+    published = {str(file.relative_to("published")) for file in Path("published").rglob("*.*")}
+    notebooks = {"cpu/notebooks/training.ipynb", "cpu/notebooks/network.ipynb"}
+    assert published == {"index.json", "cpu/training/model.json", "cpu/training/history.json"} | notebooks
+    copy = nbformat.read("published/cpu/notebooks/training.ipynb", as_version=4)
+    assert set(copy.metadata) == {"kernelspec"}
+    assert [set(cell.metadata) for cell in copy.cells] == [set(), {"tags"}, set()]
+    assert copy.cells[2].outputs[0].text == "loss 3\n"
+
+    index = load_index()
+    row = {key: PROVENANCE[key] for key in ("commit", "hardware", "date", "seconds")}
+    versions = {"python": "3.11.7", "torch": "2.0"}
+    assert index["training"] == {"cpu": {"edition": "cpu", "versions": versions, **row}}
+    row = {"commit": "abcdef012345", "hardware": "another processor, 4 cores", "seconds": 9.0}
+    row["date"] = "2026-01-01T00:00:09+00:00"
+    assert index["network"] == {"cpu": {"edition": "cpu", "versions": versions, **row}}
+
+
+def test_publish_again_changes_nothing_but_what_is_gone(project: Path) -> None:
+    executed_run("network", printed(PRINTED), picture(noise(400)), old=1, new=2)
+    assert publish(project).returncode == 0
+    before = {file: file.stat().st_mtime_ns for file in Path("published").rglob("*.*")}
+    assert publish(project, "network").returncode == 0
+    assert {file: file.stat().st_mtime_ns for file in Path("published").rglob("*.*")} == before
+    Path("runs/cpu/network/old.json").unlink()
+    assert publish(project, "network").returncode == 0
+    assert before.keys() - set(Path("published").rglob("*.*")) == {Path("published/cpu/network/old.json")}
+
+
+def test_publish_shrinks_only_large_pictures(project: Path) -> None:
+    smooth = Image.linear_gradient("L").resize((700, 700)).convert("RGB")
+    pictures = [noise(200), smooth, noise(400)]
+    executed_run(
+        "network",
+        printed(PRINTED),
+        *(picture(image, compress_level=level) for image, level in zip(pictures, (9, 0, 9), strict=True)),
+    )
+    assert publish(project).returncode == 0
+    found = []
+    for name in ("runs", "published"):
+        cells = nbformat.read(f"{name}/cpu/notebooks/network.ipynb", as_version=4).cells[3:]
+        found.append([b64decode(cell.outputs[0].data["image/png"]) for cell in cells])
+    (small, large, noisy), (small_copy, large_copy, noisy_copy) = found
+    assert small_copy == small and len(small) < 300_000 < min(len(large), len(noisy))
+    assert len(large_copy) < 300_000 and pixels(large_copy).tolist() == pixels(large).tolist()
+    assert len(noisy_copy) < 300_000 and np.abs(pixels(noisy_copy) - pixels(noisy)).mean() < 25
+
+
+def pixels(png: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+
+
+def test_publish_refuses(project: Path) -> None:
+    error = nbformat.v4.new_output("error", ename="ValueError", evalue="", traceback=[])
+    page = nbformat.v4.new_output("display_data", data={"text/html": "<img src='/home/me/x.png'>"})
+    executed_run("setup_check", printed(PRINTED), error)
+    executed_run("data", printed(PRINTED), *(picture(noise(290)) for _ in range(5)))
+    executed_run("network", printed(PRINTED + "read /tmp/x.png\n"))
+    executed_run("losses", printed(PRINTED), page)
+    executed_run("training", printed(f"{project.resolve()}/y"), model={"provenance": PROVENANCE})
+    executed_run("results", metrics={"provenance": PROVENANCE, "folder": "/root/runs"})
+    executed_run("metrics", printed(PRINTED + "Looking in indexes: https://mirror.example.org/api/pypi/simple\n"))
+    executed_run("claims", printed("no environment"))
+    executed_run("outputs", printed(PRINTED), edition="smoke")
+    file = executed_run("self_supervision", printed(PRINTED))
+    file.write_text(file.read_text().replace('"execution_count": 2', '"execution_count": null'))
+    executed_run("introduction", printed(PRINTED + "data/tmp/x.png, a </work> and https://example.org/home\n"))
+    reasons = {
+        "setup_check": "cell 4 has an error output (ValueError); only a whole run",
+        "data": "MB, but a published notebook may have 1.5 MB; show fewer or smaller pictures",
+        "network": "names /tmp/x.png",
+        "losses": "names /home/me/x.png,",
+        "training": f"names {project.resolve()}",
+        "results": "runs/cpu/results/metrics.json: it names /root/runs",
+        "metrics": "names https://mirror.example.org/api/pypi/simple",
+        "claims": "nor does it print environment()",
+        "outputs": "was run with edition 'smoke'",
+        "self_supervision": "cell 3 was not executed",
+    }
+    done = publish(project)
+    assert done.returncode == 1
+    lines = [line for line in done.stderr.splitlines() if "UserWarning" not in line]
+    assert len(lines) == len(reasons), done.stderr
+    for name, reason in reasons.items():
+        assert any(reason in line and f"/{name}" in line for line in lines), (name, lines)
+    assert [file.name for file in Path("published").rglob("*.ipynb")] == ["introduction.ipynb"]
+    assert set(load_index()) == {"introduction"}
+
+    absent = publish(project, "table_1")
+    assert absent.returncode == 1 and "table_1.ipynb: the notebook was not executed" in absent.stderr
+    assert "there is no chapter tabel" in publish(project, "tabel").stderr
+
+
+def test_assemble_shows_own_then_best_published_then_a_note(project: Path) -> None:
+    Path("book").mkdir()
+    for name in STEPS:
+        notebook = nbformat.v4.new_notebook()
+        cells = [nbformat.v4.new_code_cell("1"), nbformat.v4.new_markdown_cell("more")]
+        notebook.cells = [nbformat.v4.new_markdown_cell(f"# Title of {name}"), *cells]
+        nbformat.write(notebook, f"book/{name}.ipynb")
+    executed_run("training", model={"provenance": PROVENANCE})
+    executed_run("network", printed(PRINTED))
+    assert publish(project).returncode == 0
+    index = load_index()
+    index["network"]["quick"] = index["network"]["cpu"] | {"edition": "quick"}  # the better one is shown
+    Path("published/index.json").write_text(json.dumps(index))
+    shutil.copytree("published/cpu/notebooks", "published/quick/notebooks")
+    Path("runs/quick/notebooks").mkdir(parents=True)
+    shutil.copyfile("runs/cpu/notebooks/training.ipynb", "runs/quick/notebooks/training.ipynb")
+
+    states = assemble("quick", project / "site")
+    assert states["own"] == ["training"] and states["published"] == ["network"]
+    assert set(states["not run"]) == set(STEPS) - {"training", "network"}
+    pages = {name: nbformat.read(project / f"site/{name}.ipynb", as_version=4).cells for name in STEPS}
+    assert [cell.cell_type for cell in pages["training"]] == ["markdown", "code"]
+    title, banner, *rest = pages["network"]
+    assert title.source == "# Title of network" and [cell.cell_type for cell in rest] == ["code", "code"]
+    assert "{admonition} Published run" in banner.source and "run of the **cpu** edition" in banner.source
+    for said in ("**quick**", "`abcdef012345` on another processor, 4 cores, 2026-01-01", "`make book EDITION=cpu`"):
+        assert said in banner.source
+    title, note = pages["shoes"]
+    assert title.source == "# Title of shoes"
+    assert "{admonition} Not run" in note.source and "`make book EDITION=quick ALL=1`" in note.source
+    assert "`make book EDITION=quick`" in pages["data"][1].source

@@ -1,4 +1,4 @@
-"""Build the HTML of an edition: its executed notebooks and the book's pages, with every warning an error."""
+"""Build the HTML of an edition: notebooks executed here or published, the book's pages; every warning is an error."""
 
 import argparse
 import os
@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import yaml
 
-from notebooks import STEPS, executed
+from check_html import NOT_RUN, PUBLISHED_RUN
+from notebooks import PUBLISHED, STEPS, executed, left_out, load_index, published
 
 MEANING = {
     "smoke": "a few training steps that only test the code: its pictures and numbers mean nothing",
@@ -20,17 +22,67 @@ MEANING = {
 }
 
 
-def assemble(edition: str, site: Path) -> None:
-    """Put into `site` what the builder reads: pages, executed notebooks, configuration naming the edition."""
+def command(edition: str, notebook: str) -> str:
+    """What runs this chapter in that edition."""
+    return f"`make book EDITION={edition}{' ALL=1' if left_out(edition, notebook) else ''}`"
+
+
+def note(title: str, text: str) -> nbformat.NotebookNode:
+    """A Markdown cell with an admonition."""
+    return nbformat.v4.new_markdown_cell(f":::{{admonition}} {title}\n:class: important\n{text}\n:::")
+
+
+def published_run(edition: str, notebook: str, run: dict) -> nbformat.NotebookNode:
+    """A published run under a banner that says whose it is; `run` is its row of published/index.json."""
+    page = nbformat.read(published(run["edition"], notebook), as_version=4)
+    commands = [f"{command(edition, notebook)} in the {edition} edition"]
+    if run["edition"] != edition:
+        commands.append(f"{command(run['edition'], notebook)} as shown")
+    text = (
+        f"You have not run this chapter in the **{edition}** edition; shown is the run of the **{run['edition']}** "
+        f"edition at commit `{run['commit']}` on {run['hardware']}, {run['date'][:10]}. "
+        f"Run it yourself, from the project's root: {', '.join(commands)}."
+    )
+    page.cells.insert(1, note(PUBLISHED_RUN, text))
+    return page
+
+
+def not_run(edition: str, notebook: str) -> nbformat.NotebookNode:
+    """The title of a chapter and how to run it."""
+    page = nbformat.read(f"book/{notebook}.ipynb", as_version=4)
+    text = "This chapter was not run here, and no run of it is published. Run it yourself, from the project's root: "
+    page.cells = [page.cells[0], note(NOT_RUN, f"{text}{command(edition, notebook)}.")]
+    return page
+
+
+def chapter(edition: str, notebook: str, index: dict) -> tuple[str, nbformat.NotebookNode]:
+    """The page of a chapter and what it is: the reader's "own" run, else the best "published" one, else "not run"."""
+    if Path(executed(edition, notebook)).is_file():
+        return "own", nbformat.read(executed(edition, notebook), as_version=4)
+    for other in PUBLISHED:
+        if other in index.get(notebook, {}) and Path(published(other, notebook)).is_file():
+            return "published", published_run(edition, notebook, index[notebook][other])
+    return "not run", not_run(edition, notebook)
+
+
+def assemble(edition: str, site: Path) -> dict[str, list[str]]:
+    """Put into `site` what the builder reads: pages, notebooks, configuration naming the edition.
+
+    Returns which notebooks are the reader's "own" runs, which are "published", which are "not run".
+    """
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree("book", site, ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
+    states, index = {"own": [], "published": [], "not run": []}, load_index()
     for notebook in STEPS:
-        shutil.copyfile(executed(edition, notebook), site / f"{notebook}.ipynb")
+        state, page = chapter(edition, notebook, index)
+        states[state].append(notebook)
+        nbformat.write(page, site / f"{notebook}.ipynb")
     config = yaml.safe_load(Path("_config.yml").read_text(encoding="utf-8"))
     meaning = f": {MEANING[edition]}" if edition in MEANING else ""
     theme = config["sphinx"]["config"]["html_theme_options"]
     theme["announcement"] = f"This copy shows the <b>{edition}</b> edition{meaning}."
     (site / "_config.yml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return states
 
 
 def prune(mathjax: Path) -> None:
@@ -65,8 +117,9 @@ def main() -> int:
     edition = parser.parse_args().edition
     root = Path("runs") / edition
     log = root / "logs" / "html.txt"
-    assemble(edition, root / "site")
-    print(f"{edition}/html: started", file=sys.stderr, flush=True)
+    states = assemble(edition, root / "site")
+    others = [f"; {state}: {', '.join(states[state])}" for state in ("published", "not run") if states[state]]
+    print(f"{edition}/html: started{''.join(others)}", file=sys.stderr, flush=True)
     if build(root / "site", root / "html", log):
         print(f"{edition}/html: done", file=sys.stderr, flush=True)
         return 0

@@ -12,6 +12,7 @@ import nbformat
 import yaml
 from bs4 import BeautifulSoup
 
+PUBLISHED_RUN, NOT_RUN = "Published run", "Not run"  # titles of the notes above a chapter that is not the reader's own
 KNOWN_WORD = "segin"  # the search must find it
 HIDDEN = {"remove-output", "remove-cell", "remove_output", "remove_cell"}
 LOADING_TAGS = ["script", "img", "source", "video", "audio", "iframe", "embed", "object", "track"]
@@ -43,6 +44,24 @@ def check_notebook(notebook: nbformat.NotebookNode) -> Iterator[str]:
         for output in cell.outputs:
             if output.output_type == "error":
                 yield f"cell {number} has an error output ({output.ename})"
+
+
+def injected_edition(notebook: nbformat.NotebookNode) -> str | None:
+    """The edition that papermill ran a notebook with."""
+    cells = (cell.source for cell in notebook.cells if "injected-parameters" in cell.metadata.get("tags", []))
+    found = re.search(r"^edition = ['\"](\w+)['\"]", next(cells, ""), flags=re.MULTILINE)
+    return found[1] if found else None
+
+
+def check_state(notebook: nbformat.NotebookNode, page: BeautifulSoup, edition: str) -> Iterator[str]:
+    """Is it said on the page when the chapter was run in another edition, or not at all?"""
+    notes = {note.get_text().strip() for note in page.select(".admonition-title")}
+    shown = injected_edition(notebook)
+    if not any(cell.cell_type == "code" for cell in notebook.cells):
+        if NOT_RUN not in notes:
+            yield "no code on it, and it does not say that it was not run"
+    elif shown != edition and PUBLISHED_RUN not in notes:
+        yield f"does not say that it shows a run of the {shown} edition"
 
 
 def count_images(notebook: nbformat.NotebookNode) -> int:
@@ -128,6 +147,8 @@ def check_html(site: Path, html: Path, edition: str | None = None) -> list[str]:
             made = count_images(notebook)
             if shown != made:
                 faults.append(f"{source.stem}: {shown} figures on the page, {made} in the notebook")
+            if edition:
+                faults += [f"{source.stem}: {fault}" for fault in check_state(notebook, soup, edition)]
     for file in sorted(html.rglob("*.html")):
         if "_static" not in file.relative_to(html).parts:
             name = file.relative_to(html).with_suffix("")

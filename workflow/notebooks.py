@@ -1,7 +1,11 @@
-"""The notebooks in their order: what each waits for and which result files it writes."""
+"""The notebooks in their order: what each waits for, which result files it writes, which editions leave it out."""
 
+import json
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+PUBLISHED = ("paper", "cpu", "quick")  # editions whose runs may be published, the best first
+INDEX = Path("published/index.json")
 
 
 class Step(NamedTuple):
@@ -9,20 +13,58 @@ class Step(NamedTuple):
 
     after: tuple[str, ...] = ()
     writes: tuple[str, ...] = ()
+    without: tuple[str, ...] = ()  # editions that show the published run instead, unless ALL=1
+    reads: tuple[str, ...] = ()  # notebooks whose results of other editions, run or published, it reads too
 
+
+MODEL = ("model.safetensors", "model.json", "history.json")
+LONG = ("quick",)  # left out there: hours, or photos that the reader must have
+EVIDENCE = ("semantic_match", "results", "comparison", "table_1", "colourisation")  # whose files book/claims.yaml names
 
 STEPS = {
     "setup_check": Step(),
-    "data": Step(writes=("dataset.json",)),
+    "shoes": Step(writes=("dataset.json",), without=LONG),
+    "data": Step(after=("shoes",), writes=("dataset.json",)),
     "semantic_match": Step(after=("data",), writes=("timing.json",)),
     "self_supervision": Step(after=("data",)),
     "network": Step(after=("data",)),
     "losses": Step(after=("data",)),
-    "training": Step(after=("data",), writes=("model.safetensors", "model.json", "history.json")),
+    "training": Step(after=("data",), writes=MODEL),
+    "pix2pix": Step(after=("data",), writes=MODEL, without=LONG),
+    "bicyclegan": Step(after=("data",), writes=MODEL, without=LONG),
+    "munit": Step(after=("data",), writes=MODEL, without=LONG),
+    "outputs": Step(after=("training", "pix2pix", "bicyclegan", "munit"), writes=("outputs.json",), without=LONG),
     "results": Step(after=("training",), writes=("metrics.json",)),
+    "comparison": Step(after=("outputs",), writes=("collapse.json",), without=LONG),
+    "metrics": Step(after=("data",), writes=("sensitivity.json",)),
+    "table_1": Step(after=("outputs",), writes=("scores.json",), without=LONG, reads=("table_1",)),
+    "colourisation": Step(writes=("scores.json",), without=LONG),
+    "claims": Step(after=EVIDENCE, writes=("claims.json",), reads=EVIDENCE),
     "translate_your_own": Step(after=("training",)),
     "introduction": Step(after=("results",)),
 }
+
+
+def left_out(edition: str, notebook: str) -> bool:
+    """Does `make book` show the published run of this notebook instead of running it?"""
+    return edition in STEPS[notebook].without
+
+
+def steps(edition: str, run: str = "edition") -> dict[str, Step]:
+    """The notebooks to execute: the edition's own, "all" or "none"; their `after` names only such.
+
+    One of the edition's own never waits for one that is left out: ALL=1 would make it run anew.
+    """
+    chosen = [name for name in STEPS if run == "all" or (run == "edition" and not left_out(edition, name))]
+
+    def waits(name: str, other: str) -> bool:
+        free = left_out(edition, other) and not left_out(edition, name) and not STEPS[name].reads
+        return other in chosen and not free
+
+    return {
+        name: STEPS[name]._replace(after=tuple(other for other in STEPS[name].after if waits(name, other)))
+        for name in chosen
+    }
 
 
 def results(edition: str, notebook: str) -> list[str]:
@@ -35,6 +77,31 @@ def executed(edition: str, notebook: str) -> str:
     return f"runs/{edition}/notebooks/{notebook}.ipynb"
 
 
-def missing(edition: str) -> list[str]:
-    """The notebooks of which this edition has no executed copy."""
-    return [name for name in STEPS if not Path(executed(edition, name)).is_file()]
+def published(edition: str, notebook: str) -> str:
+    """Where the executed copy of a published run lies, relative to the project's root."""
+    return f"published/{edition}/notebooks/{notebook}.ipynb"
+
+
+def load_index() -> dict[str, dict[str, dict[str, Any]]]:
+    """What published/index.json says: notebook -> edition -> where that copy comes from."""
+    return json.loads(INDEX.read_text(encoding="utf-8")) if INDEX.is_file() else {}
+
+
+def inputs(edition: str, notebook: str, run: str = "edition") -> list[str]:
+    """The files a notebook waits for or reads, beside itself and its parameters, relative to the project's root.
+
+    Of a notebook that writes no results this is the executed copy.
+    """
+    after = steps(edition, run)[notebook].after
+    files = {file for name in after for file in results(edition, name) or [executed(edition, name)]}
+    for other in PUBLISHED if edition in PUBLISHED else ():
+        for name in STEPS[notebook].reads:
+            if (other, name) != (edition, notebook):
+                files |= {_found(file) for file in results(other, name) if file not in files} - {None}
+    return sorted(files | {file for file in [f"book/{notebook}.yaml"] if Path(file).is_file()})
+
+
+def _found(result: str) -> str | None:
+    """A result file where it was run, else where it is published."""
+    places = (result, result.replace("runs/", "published/", 1))
+    return next((place for place in places if Path(place).is_file()), None)

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from notebooks import STEPS, missing
+from notebooks import STEPS
 from segin_core.errors import InputError
 from segin_core.parameters import check_overrides, load_overrides, overrides_file
 
@@ -19,15 +19,15 @@ def check_edition(edition: str) -> None:
         check_overrides(Path("book") / f"{notebook}.ipynb", load_overrides(edition, notebook), source=source)
 
 
-def snakemake(edition: str, options: list[str]) -> int:
-    """Snakemake's exit code. Unlike Snakemake's own lock, this one goes when the process is killed."""
+def snakemake(edition: str, run: str) -> int:
+    """Run the notebooks that `run` chooses (see notebooks.steps), build the HTML; Snakemake's exit code."""
     Path("runs").mkdir(exist_ok=True)
-    with open("runs/.lock", "w") as lock:
+    with open("runs/.lock", "w") as lock:  # unlike Snakemake's own, it goes when the process is killed
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError("runs/.lock: another run is under way here; wait for it to end.") from None
-        command = [sys.executable, "-m", "snakemake", "--nolock", "--config", f"edition={edition}", *options]
+        command = [sys.executable, "-m", "snakemake", "--nolock", "--config", f"edition={edition}", f"run={run}"]
         return subprocess.run(command, pass_fds=[lock.fileno()]).returncode
 
 
@@ -40,18 +40,14 @@ def headline(edition: str) -> str | None:
 def main() -> int:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("target", choices=["book", "html"], help="html: only from notebooks already executed")
+    parser.add_argument("target", choices=["book", "html"], help="html: only what is executed or published")
     parser.add_argument("--edition", default="quick")
+    parser.add_argument("--all", action="store_true", help="book: the chapters too that the edition leaves out")
     arguments = parser.parse_args()
-    edition, options = arguments.edition, []
+    edition, run = arguments.edition, "all" if arguments.all else "edition"
     try:
         check_edition(edition)
-        if arguments.target == "html":
-            if absent := missing(edition):
-                names = ", ".join(absent)
-                raise InputError(f"runs/{edition}/notebooks lacks {names}; `make book EDITION={edition}`.")
-            options = ["--allowed-rules", "html", "check_html", "all"]
-        if code := snakemake(edition, options):
+        if code := snakemake(edition, "none" if arguments.target == "html" else run):
             print(f"The {edition} edition was not built; the same command goes on.", file=sys.stderr)
             return code
     except InputError as error:

@@ -104,7 +104,7 @@ class BicycleGAN:
     """BicycleGAN's objective (Section 3.4): both ways between a code z and a picture. `update` is one step of all.
 
     cVAE-GAN: y -> z -> y. G has to give y back from x and the code that E read off y (L1, KL, and D).
-    cLR-GAN: z -> y -> z. E has to read a random z off what G made of it ("latent", and D2).
+    cLR-GAN: z -> y -> z. G has to paint a random z so that E can read it off the picture ("latent", and D2).
     Four networks, in `networks` and `optimisers` for `training.train`; G and E step first, then D and D2.
     """
 

@@ -1,0 +1,122 @@
+"""Result files as evidence: which edition may testify about which data, and what its file says.
+
+A result file is runs/<edition>/<notebook>/<file>.json or, where that is missing, the published one of the book.
+"""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+
+from segin_core.claims.ledger import fault_of
+from segin_core.errors import InputError
+from segin_core.paths import project_root, result_file
+
+# Which editions may testify about which data, the best first. smoke is trained for 20 steps and is no evidence.
+EVIDENCE = {"shoes": ("paper", "cpu"), "OpenMoji": ("quick",)}
+
+Interval = tuple[float, float]
+
+
+def _two_in_order(bounds: Any) -> Any:
+    """Two bounds, low <= high; anything else is left to pydantic to refuse."""
+    if isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(b, int | float) for b in bounds):
+        if bounds[0] > bounds[1]:
+            raise ValueError("the interval's ends are swapped")
+        return tuple(bounds)
+    return bounds
+
+
+class Score(BaseModel):
+    """A number of a result file with its interval; segin_better_by: paired difference, positive if SEGIN is better."""
+
+    model_config = ConfigDict(strict=True, allow_inf_nan=False)
+    value: float
+    interval: Annotated[Interval, BeforeValidator(_two_in_order)]
+    segin_better_by: Score | None = None
+
+
+class _Scores(BaseModel):
+    scores: dict[str, Score | None]
+
+
+class ScoreTable(BaseModel):
+    """table_1/scores.json, and of the same form ablations/scores.json."""
+
+    dataset: str
+    edition: str
+    metrics: dict[str, str | None]
+    methods: dict[str, _Scores]
+
+    def score(self, row: str, column: str) -> Score | None:
+        return self.methods[row].scores.get(column) if row in self.methods else None
+
+
+class Evidence(NamedTuple):
+    """A result file that may testify: the edition, its path from the project's root, what it says."""
+
+    edition: str
+    path: str
+    content: dict[str, Any]
+
+
+def evidence(file: str, *, dataset: str, edition: str, only: str | None = None) -> Evidence | None:
+    """The best result file ("notebook/name.json") about a data set (a key of EVIDENCE), None where there is none.
+
+    edition: the page's own; "smoke" sees the smoke files alone, as OpenMoji, and no other page sees them. only: the
+    data set that the file is about in every edition, if it is. A file that names another data set than its edition
+    should have is passed over. Raises InputError for a file that is no JSON object, or calls itself another edition's.
+    """
+    sources = EVIDENCE[dataset] if only is None else tuple(chain(*EVIDENCE.values())) if only == dataset else ()
+    if edition == "smoke":
+        sources = ("smoke",) if dataset == "OpenMoji" else ()
+    for source in sources:
+        path = result_file(source, *file.split("/"))
+        if path is None:
+            continue
+        name = path.relative_to(project_root()).as_posix()
+        again = f"run the chapter {path.parent.name} again"
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+        except (ValueError, OSError):
+            raise InputError(f"{name}: not valid JSON; {again}.") from None
+        if not isinstance(content, dict):
+            raise InputError(f"{name}: not a JSON object; {again}.")
+        named = content.get("edition") or lookup(content, "provenance.parameters.edition") or source
+        if named != source:
+            raise InputError(f"{name}: it is of the edition {named!r}; move it to that edition's folder.")
+        if content.get("dataset", dataset) == dataset:
+            return Evidence(source, name, content)
+    return None
+
+
+def read_as(found: Evidence, kind: type[BaseModel], content: Any, key: str = "") -> Any:
+    """The content as a `kind`. Raises InputError, naming file and key, where it is of another form."""
+    try:
+        return kind.model_validate(content)
+    except ValidationError as error:
+        place = f"{key}: " if key else ""
+        chapter = Path(found.path).parent.name
+        raise InputError(f"{found.path}: {place}{fault_of(error)}; run the chapter {chapter} again.") from None
+
+
+def lookup(content: Any, path: str) -> Any:
+    """What lies under "key.key" (a digit counts the items of a list); None where a key is missing."""
+    for key in path.split("."):
+        if isinstance(content, list) and key.isdigit() and int(key) < len(content):
+            content = content[int(key)]
+        elif isinstance(content, dict) and key in content:
+            content = content[key]
+        else:
+            return None
+    return content
+
+
+def number(score: Score) -> str:
+    """A score as text: "0.145 [0.141, 0.149]"."""
+    low, high = score.interval
+    return f"{score.value:.4g} [{low:.4g}, {high:.4g}]"

@@ -1,0 +1,303 @@
+"""Pairs from product photos: the split by product, edges without a frame, masks, and what an interruption leaves."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw
+
+import segin_core.shoes as shoes
+from segin_core.errors import InputError
+from segin_core.hed import HED, thin_edges
+from segin_core.images import read_image, to_tensor
+from segin_core.pairs import PairFolder
+from segin_core.pix2pix_format import read_pair
+from segin_core.shoes import (
+    edge_agreement,
+    edges,
+    find_photos,
+    first_by_hash,
+    foreground,
+    line_settings,
+    named_files,
+    on_square,
+    pair,
+    prepare,
+    product,
+    split_as_given,
+    split_by_product,
+)
+
+COLOURS = ("red", "green", "navy")
+DATA = Path(__file__).parent.parent.parent / "shared" / "data"  # real photos, where the authors have them
+
+
+@pytest.fixture(scope="module")
+def hed() -> HED:
+    return HED()
+
+
+def photo(path: Path, colour: str = "red", inset: int = 6) -> Path:
+    """A product photo of 40 x 30 pixels: a coloured ellipse on white."""
+    image = Image.new("RGB", (40, 30), "white")
+    ImageDraw.Draw(image).ellipse((inset, 6, 39 - inset, 24), fill=colour)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+    return path
+
+
+@pytest.fixture
+def flat(tmp_path: Path) -> Path:
+    """Four products in one folder, with 1, 2, 3 and 1 colourways."""
+    for number, colourways in enumerate((1, 2, 3, 1)):
+        for i, colour in enumerate(COLOURS[:colourways]):
+            photo(tmp_path / "photos" / f"Shoes_70{number}.{i}.jpg", colour, inset=5 + number)
+    return tmp_path / "photos"
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    """Every picture below a folder, by its relative path."""
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(folder.rglob("*.png"))}
+
+
+def test_photos_are_found_nested_and_flat(flat, tmp_path):
+    for path in find_photos(flat):
+        photo(tmp_path / "nested" / "Shoes" / "Flat Ones" / path.name)
+    (flat / ".hidden.jpg").write_bytes(b"what a file manager leaves")
+    (flat / "notes.txt").touch()
+    assert [path.name for path in find_photos(flat)] == [path.name for path in find_photos(tmp_path / "nested")]
+    assert len(find_photos(flat)) == 7
+    named = named_files(find_photos(tmp_path / "nested"), tmp_path / "nested")
+    assert next(iter(named)) == "Shoes_Flat-Ones_Shoes_700.0"
+
+
+def test_two_files_of_one_name(tmp_path):
+    one, other = photo(tmp_path / "a" / "b.jpg"), photo(tmp_path / "a_b.png")
+    with pytest.raises(InputError, match="a_b: rename"):
+        named_files([one, other], tmp_path)
+
+
+@pytest.mark.parametrize("n_test", [1, 2, 10, 200, 300])
+def test_the_split_never_separates_a_product(n_test):
+    generator = np.random.default_rng(n_test)
+    names = [f"Boots_{i}.{c}.jpg" for i in range(200) for c in range(generator.integers(1, 6))]
+    photos = sorted(Path("photos") / name for name in names)
+    parts = split_by_product(photos, n_test)
+    assert not {product(path) for path in parts["train"]} & {product(path) for path in parts["test"]}
+    assert sorted(parts["train"] + parts["test"]) == photos and len(parts["test"]) == n_test
+    shuffled = [photos[i] for i in generator.permutation(len(photos))]
+    assert split_by_product(shuffled, n_test)["test"] == parts["test"], "the order of the photos must not matter"
+
+
+def test_a_product_too_large_for_the_places_left_is_skipped():
+    photos = [Path(f"big.{i}.jpg") for i in range(4)] + [Path("small.0.jpg")]
+    assert [path.name for path in split_by_product(photos, 3)["test"]] == ["small.0.jpg"]
+
+
+@pytest.mark.parametrize("n_test", [0, 1, 5])
+def test_too_few_photos_to_split(n_test):
+    with pytest.raises(InputError, match=rf"2 photos of 1 products.*n_test={n_test}"):
+        split_by_product([Path("one.0.jpg"), Path("one.1.jpg")], n_test)
+
+
+def test_given_split(flat, tmp_path):
+    with pytest.raises(InputError, match=r"train is not a folder"):
+        split_as_given(flat)
+    for i, path in enumerate(find_photos(flat)):
+        photo(tmp_path / "own" / ("test" if i < 2 else "train") / path.name)
+    assert {part: len(found) for part, found in split_as_given(tmp_path / "own").items()} == {"train": 5, "test": 2}
+
+
+def test_limit_is_chosen_by_hash():
+    parts = {part: [Path(f"{part}/{i}.jpg") for i in range(9)] for part in ("train", "test")}
+    few, more = first_by_hash(parts, (2, 1)), first_by_hash(parts, (4, 9))
+    assert len(few["train"]) == 2 and set(few["train"]) < set(more["train"]) and more["test"] == parts["test"]
+    with pytest.raises(InputError, match="limit"):
+        first_by_hash(parts, (0, 1))
+
+
+def test_prepared_folder(flat, tmp_path):
+    folder = prepare(flat, 32, n_test=2, cache=tmp_path / "cache", progress=False)
+    assert folder.parent == tmp_path / "cache" / "photos" / "32px" and folder.name.startswith("product-")
+    train, test = (PairFolder(folder / part) for part in ("train", "test"))
+    assert (len(train), len(test)) == (5, 2)
+    batch = train.batch(range(5))
+    assert set(batch["x"].unique().tolist()) == {-1.0, 1.0} and batch["y"].shape == (5, 3, 32, 32)
+    inside = batch["mask"].mean(dim=(1, 2, 3))
+    assert inside.min() > 0.3 and inside.max() < 0.55
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert manifest["counts"] == {"train": 5, "test": 2} and sum(manifest["families"].values()) == 4
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name], "nothing half-made is left"
+
+
+def test_second_call_returns_at_once(flat, tmp_path, monkeypatch):
+    first = prepare(flat, 32, n_test=2, limit=(2, 1), cache=tmp_path / "cache", progress=False)
+    monkeypatch.setattr(shoes, "HED", None)
+    assert prepare(flat, 32, n_test=2, limit=(2, 1), cache=tmp_path / "cache", progress=False) == first
+
+
+@pytest.mark.parametrize("files_written", [0, 3, 7])  # none, one whole pair, two pairs and one file of the third
+def test_interrupted_and_resumed_is_the_same(flat, tmp_path, monkeypatch, files_written):
+    whole = prepare(flat, 32, n_test=2, limit=(3, 1), cache=tmp_path / "whole", progress=False)
+    save, made, written = shoes.save_png, [], []
+
+    def stop(picture: Image.Image, path: Path) -> Path:
+        if len(written) == files_written:
+            raise KeyboardInterrupt
+        written.append(path)
+        return save(picture, path)
+
+    monkeypatch.setattr(shoes, "save_png", stop)
+    with pytest.raises(KeyboardInterrupt):
+        prepare(flat, 32, n_test=2, limit=(3, 1), cache=tmp_path / "cut", progress=False)
+    assert not (tmp_path / "cut" / whole.relative_to(tmp_path / "whole")).exists(), "half a folder looks whole"
+
+    monkeypatch.setattr(shoes, "save_png", save)
+    monkeypatch.setattr(shoes, "pair", lambda *given: made.append(1) or pair(*given))
+    resumed = prepare(flat, 32, n_test=2, limit=(3, 1), cache=tmp_path / "cut", progress=False)
+    assert len(made) == 4 - files_written // 3, "finished pairs are not made again"
+    assert files(resumed) == files(whole)
+    digests = [json.loads((folder / "manifest.json").read_text())["sha256"] for folder in (whole, resumed)]
+    assert digests[0] == digests[1]
+
+
+def test_photo_in_the_middle_of_a_white_square():
+    for size in ((4, 2), (2, 4), (3, 3)):
+        square = np.asarray(on_square(Image.new("RGB", size, "red")))
+        side = max(size)
+        assert square.shape == (side, side, 3)
+        red = (square == (255, 0, 0)).all(axis=2)
+        assert red.sum() == size[0] * size[1] and np.array_equal(red, red[::-1, ::-1])
+
+
+def test_edges_below_the_photos_size_are_thinned_after_scaling(hed):
+    image = to_tensor(on_square(Image.new("RGB", (80, 60), "navy")))[None]
+    expected = 1 - 2 * thin_edges(F.avg_pool2d(hed(image), 2), threshold=0.2, min_length=40 // 16)
+    assert torch.equal(edges(image, hed, 40), expected)
+    assert set(expected.unique().tolist()) == {-1.0, 1.0}
+
+
+def test_edges_above_the_photos_size_see_it_enlarged(hed):
+    image = Image.new("RGB", (48, 48), "white")
+    ImageDraw.Draw(image).rectangle((12, 12, 35, 35), fill="navy")
+    x = edges(to_tensor(image)[None], hed, 96)
+    assert x.shape == (1, 1, 96, 96)
+    rows, columns = torch.nonzero(x[0, 0] < 0).T
+    off = torch.maximum((rows - 47.5).abs(), (columns - 47.5).abs()) - 24
+    assert len(rows) > 150 and (off.abs() < 3).all(), "one line around the square, twice as large as in the photo"
+
+
+def test_line_settings_may_be_overridden(hed):
+    photo_64 = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    default = edges(photo_64, hed, 64)
+    assert torch.equal(default, edges(photo_64, hed, 64, **line_settings(64)))
+    fewer = edges(photo_64, hed, 64, threshold=0.6, min_length=12)
+    assert 0 < (fewer < 0).sum() < (default < 0).sum()
+    assert line_settings(64) == {"threshold": 0.2, "min_length": 4}, "pairs made with it lie in readers' caches"
+
+
+def test_no_frame_at_the_border(hed):
+    for lightness in (1, 0):
+        assert (edges(torch.full((1, 3, 48, 48), float(lightness)), hed, 48) == 1).all()
+    cut = Image.new("RGB", (48, 48), "white")
+    ImageDraw.Draw(cut).rectangle((0, 12, 24, 36), fill="grey")
+    x = edges(to_tensor(cut)[None], hed, 48)[0, 0]
+    assert (x[17:32, 22:28] < 0).any(dim=1).all(), "its right side is found"
+    assert (x[17:32, :6] == 1).all(), "where the photo cuts it there is no line"
+
+
+def test_mask_has_no_holes_and_no_specks():
+    image = Image.new("RGB", (100, 100), "white")
+    pen = ImageDraw.Draw(image)
+    pen.ellipse((20, 20, 80, 80), fill="black")
+    pen.ellipse((40, 40, 60, 60), fill="white")
+    pen.point((5, 5), fill="black")
+    pen.rectangle((90, 90, 92, 92), fill=(248, 247, 246))  # a ripple of JPEG
+    mask = np.asarray(foreground(image))
+    assert set(np.unique(mask)) == {0, 255} and mask[50, 50] == 255 and mask[50, 25] == 255
+    assert mask[5, 5] == mask[91, 91] == 0
+    assert abs((mask > 0).sum() - np.pi * 30.5**2) < 40
+
+
+def test_agreement_against_a_slow_version():
+    generator = torch.Generator().manual_seed(0)
+    ours, theirs = (1 - 2 * (torch.rand(1, 24, 20, generator=generator) < 0.03).float() for _ in range(2))
+    for tolerance in (0, 1, 2, 3.5):
+        a, b = (np.argwhere(sketch[0].numpy() < 0) for sketch in (ours, theirs))
+        distances = np.sqrt(((a[:, None] - b) ** 2).sum(-1))
+        expected = (distances.min(1) <= tolerance).mean(), (distances.min(0) <= tolerance).mean()
+        assert edge_agreement(ours, theirs, tolerance=tolerance) == pytest.approx(expected)
+    assert edge_agreement(ours, ours, tolerance=0) == (1, 1)
+
+
+def test_agreement_of_empty_and_of_different_sketches():
+    white, dot = torch.ones(1, 8, 8), torch.ones(1, 8, 8)
+    dot[0, 4, 4] = -1
+    precision, recall = edge_agreement(white, dot)
+    assert np.isnan(precision) and recall == 0
+    assert edge_agreement(dot, white)[0] == 0 and np.isnan(edge_agreement(white, white)).all()
+    for other in (torch.ones(1, 8, 9), torch.ones(3, 8, 8)):
+        with pytest.raises(InputError, match="1 x h x w"):
+            edge_agreement(other, dot)
+
+
+def test_missing_and_empty_folder(tmp_path):
+    with pytest.raises(InputError, match=r"photos is not a folder: put UT-Zap50K's images"):
+        prepare(tmp_path / "photos", 32, cache=tmp_path)
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "readme.txt").touch()
+    with pytest.raises(InputError, match="holds no picture"):
+        prepare(tmp_path / "photos", 32, cache=tmp_path)
+
+
+def test_unreadable_photo_is_named_and_the_others_are_kept(flat, tmp_path):
+    broken = max(find_photos(flat))
+    good = broken.read_bytes()
+    broken.write_bytes(good[:200])
+    with pytest.raises(InputError, match=broken.name):
+        prepare(flat, 32, n_test=2, cache=tmp_path / "cache", progress=False)
+    broken.write_bytes(good)
+    folder = prepare(flat, 32, n_test=2, cache=tmp_path / "cache", progress=False)
+    assert len(files(folder)) == 3 * 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"size": 16}, "size"),
+        ({"size": 64.0}, "size"),
+        ({"size": 32, "split": "colour"}, "split"),
+        ({"size": 32, "n_test": 2, "limit": (1, 0)}, "limit"),
+        ({"size": 32, "n_test": 7}, "n_test"),
+    ],
+)
+def test_bad_arguments(flat, tmp_path, arguments, word):
+    with pytest.raises(InputError, match=word):
+        prepare(flat, cache=tmp_path / "cache", **arguments)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_unwritable_cache(flat, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="cannot be written"):
+        prepare(flat, 32, n_test=2, limit=(1, 1), cache=tmp_path / "file", progress=False)
+
+
+@pytest.mark.skipif(not (DATA / "ut-zap50k").is_dir(), reason="no UT-Zap50K beside the project")
+def test_real_photo(hed):
+    made = pair(read_image(find_photos(DATA / "ut-zap50k" / "test")[0]), 64, hed)
+    line, inside = np.asarray(made["x"]) < 128, np.asarray(made["mask"]) > 127
+    assert 0.01 < line.mean() < 0.15 and 0.1 < inside.mean() < 0.7
+    near = np.asarray(Image.fromarray(inside).resize((64, 64))) | (np.asarray(made["y"]).min(axis=2) < 250)
+    assert near[line].mean() > 0.9, "the lines lie on the shoe"
+
+
+@pytest.mark.skipif(not (DATA / "edges2shoes").is_dir(), reason="no edges2shoes beside the project")
+def test_agreement_with_real_edges(hed):
+    x, y = read_pair(find_photos(DATA / "edges2shoes" / "train")[0], order="BA")
+    ours = edges(to_tensor(y)[None], hed, 256)[0]
+    precision, recall = edge_agreement(ours, to_tensor(x), tolerance=2)
+    assert precision > 0.75 and recall > 0.75
