@@ -62,7 +62,7 @@ class LayerNorm(nn.Module):
     def forward(self, h: Tensor) -> Tensor:
         h = h.float()
         centred = h - h.mean((1, 2, 3), keepdim=True)
-        # a norm rather than torch.std: many times faster here, and its gradient is finite for an even map
+        # a norm rather than torch.std: several times faster here, and its gradient is finite for an even map
         std = torch.linalg.vector_norm(centred, dim=(1, 2, 3), keepdim=True) / math.sqrt(h[0].numel() - 1)
         return torch.addcmul(self.bias[:, None, None], self.weight[:, None, None] / (std + EPS), centred)
 
@@ -299,7 +299,8 @@ class MUNIT:
     """Two generators against two discriminators. `update(batch)` is one training step of all four.
 
     `networks` and `optimisers` are what `training.train` saves and resumes. Loss terms with weight 0 are not computed.
-    Unpaired: no term compares an x with its y, and y is rolled by one so that the two do not even share a row.
+    Unpaired: no term compares an x with its y, and y is rolled by one so that the two do not even share a row (in a
+    batch of one there is nothing to roll).
 
     Paper: the discriminators' step and the generators' each draw styles. / Here: one translation serves both steps.
     """
