@@ -186,6 +186,14 @@ def test_efficientnet_scales_and_batches_as_said():
     scaled = F.interpolate(seen, size=(96, 96), mode="bilinear", align_corners=False)
     torch.testing.assert_close(found, metrics.efficientnet_features(scaled, size=96), rtol=1e-4, atol=1e-4)
     assert (found[0] - found[1]).abs().max() > 0.01
+    large = images(1, 160)
+    small = F.interpolate(large, size=(96, 96), mode="bilinear", align_corners=False, antialias=True)
+    torch.testing.assert_close(
+        metrics.efficientnet_features(large, size=96),
+        metrics.efficientnet_features(small, size=96),
+        rtol=1e-4,
+        atol=1e-4,
+    )
     for wrong in (images(1)[:, :1], images(1)[0]):
         with pytest.raises(InputError, match="b 3 h w"):
             metrics.efficientnet_features(wrong)
@@ -204,8 +212,8 @@ def test_inception_is_pytorch_fids_with_the_given_weights(tmp_path):
     whole.fc = torch.nn.Identity()
     with torch.no_grad():
         wanted = whole(F.interpolate(seen, size=(299, 299), mode="bilinear", align_corners=False))
-    torch.testing.assert_close(found, wanted, rtol=1e-3, atol=1e-5)
-    assert found.shape == (1, 2048) and found.std() > 0
+    assert found.shape == (1, 2048) and wanted.std() > 0  # tiny numbers, as the weights are random
+    torch.testing.assert_close(found / wanted.std(), wanted / wanted.std(), rtol=1e-3, atol=1e-3)
     torch.save({"x": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(InputError, match="not the weights of FID's Inception"):
         metrics.inception_features(seen, weights=tmp_path / "other.pth")
