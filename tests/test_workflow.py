@@ -304,7 +304,17 @@ def test_sources_follow_imports(tmp_path: Path) -> None:
     assert found == set(files) - {"unused.py"}
 
 
-def test_steps_of_an_edition() -> None:
+def test_all_leaves_out_the_photos_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEGIN_DATA", str(tmp_path))
+    assert set(STEPS) - set(steps("quick", "all")) == {"shoes"}
+    assert "shoes" in steps("cpu")  # which cannot do without and says what is missing
+    (tmp_path / "ut-zap50k").mkdir()
+    assert set(steps("quick", "all")) == set(STEPS)
+
+
+def test_steps_of_an_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ut-zap50k").mkdir()
+    monkeypatch.setenv("SEGIN_DATA", str(tmp_path))
     for edition in ("smoke", "cpu", "paper"):
         assert set(steps(edition)) == set(STEPS)
         assert steps(edition)["data"].after == ("shoes",)

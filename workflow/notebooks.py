@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from segin_core.paths import data_cache
+
 PUBLISHED = ("paper", "cpu", "quick")  # editions whose runs may be published, the best first
 INDEX = Path("published/index.json")
 
@@ -15,6 +17,7 @@ class Step(NamedTuple):
     writes: tuple[str, ...] = ()
     without: tuple[str, ...] = ()  # editions that show the published run instead, unless ALL=1
     reads: tuple[str, ...] = ()  # notebooks whose results of other editions, run or published, it reads too
+    photos: str = ""  # the data cache's folder that ALL=1 must find; without it the published run stays
 
 
 MODEL = ("model.safetensors", "model.json", "history.json")
@@ -23,7 +26,7 @@ EVIDENCE = ("semantic_match", "results", "comparison", "table_1", "colourisation
 
 STEPS = {
     "setup_check": Step(),
-    "shoes": Step(writes=("dataset.json",), without=LONG),
+    "shoes": Step(writes=("dataset.json",), without=LONG, photos="ut-zap50k"),
     "data": Step(after=("shoes",), writes=("dataset.json",)),
     "semantic_match": Step(after=("data",), writes=("timing.json",)),
     "self_supervision": Step(after=("data",)),
@@ -55,7 +58,9 @@ def steps(edition: str, run: str = "edition") -> dict[str, Step]:
 
     One of the edition's own never waits for one that is left out: ALL=1 would make it run anew.
     """
-    chosen = [name for name in STEPS if run == "all" or (run == "edition" and not left_out(edition, name))]
+    own = [name for name in STEPS if not left_out(edition, name)]
+    more = [name for name in STEPS if not STEPS[name].photos or (data_cache() / STEPS[name].photos).is_dir()]
+    chosen = [name for name in STEPS if run != "none" and (name in own or (run == "all" and name in more))]
 
     def waits(name: str, other: str) -> bool:
         free = left_out(edition, other) and not left_out(edition, name) and not STEPS[name].reads
