@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from segin_core.errors import InputError
 from segin_core.features import VGGFeatures
-from segin_core.matching import auxiliary_image, match, pad_to_multiple, warp
+from segin_core.matching import auxiliary_image, match, pad_to_multiple, prepare_reference, warp
 
 
 def literal_match(fx, fr, patch):
@@ -108,6 +108,55 @@ def test_auxiliary_image_of_odd_and_different_sizes():
     assert found.image.shape == (2, 3, 37, 50)
     assert found.grid == (10, 13) and found.index.shape == found.score.shape == (2, 130)
     assert found.index.max() < 16 * 9 and found.score.min() >= 0 and found.score.max() <= 1 + 1e-5
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_a_prepared_reference_changes_nothing(bf16):
+    features = VGGFeatures(layers=("relu3_1",)).to(memory_format=torch.channels_last)
+    x, r = torch.rand(1, 1, 37, 50) * 2 - 1, torch.rand(1, 3, 61, 33) * 2 - 1
+    with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        found = auxiliary_image(x, r, features, layer="relu3_1", blend="average")
+        reference = prepare_reference(r, features, layer="relu3_1")
+        again = auxiliary_image(x, reference, features, layer="relu3_1", blend="average")
+    assert torch.equal(found.image, again.image) and torch.equal(found.index, again.index)
+    assert torch.equal(found.score, again.score) and found.grid == again.grid
+    assert reference.features.dtype == torch.float32
+
+
+def test_one_reference_serves_many_inputs():
+    def features(images):  # image by image the same in any batch, which a VGG is only to rounding
+        return {"relu3_1": F.avg_pool2d(images.expand(-1, 3, -1, -1) + 1, 4)}
+
+    x, r = torch.rand(3, 1, 32, 32) * 2 - 1, torch.rand(1, 3, 24, 40) * 2 - 1
+    together = auxiliary_image(x, prepare_reference(r, features, layer="relu3_1"), features, layer="relu3_1")
+    for i in range(len(x)):
+        alone = auxiliary_image(x[i : i + 1], r, features, layer="relu3_1")
+        assert torch.equal(together.image[i], alone.image[0]) and torch.equal(together.index[i], alone.index[0])
+
+
+def test_a_reference_of_another_layer_is_refused():
+    features = VGGFeatures(layers=("relu2_1", "relu3_1"))
+    reference = prepare_reference(torch.rand(1, 3, 32, 32), features, layer="relu2_1")
+    with pytest.raises(InputError, match="prepared at relu2_1, not at relu3_1"):
+        auxiliary_image(torch.rand(1, 1, 32, 32), reference, features, layer="relu3_1")
+
+
+def test_the_first_of_equal_patches_wins():
+    fx, fr = torch.ones(1, 4, 6, 6), torch.ones(1, 4, 9, 8)
+    index = match(fx, fr, 1)[0]
+    assert index.unique().tolist() == [0]
+    twice = torch.rand(1, 4, 5, 4)
+    index = match(twice, torch.cat([twice, twice], dim=3), 1)[0]
+    assert (index % 8 < 4).all()
+
+
+def test_channels_last_features_match_alike():
+    fx, fr = torch.rand(2, 8, 9, 7), torch.rand(2, 8, 6, 11)
+    index, score = match(fx, fr, 3, chunk_rows=2)
+    last = [f.contiguous(memory_format=torch.channels_last) for f in (fx, fr)]
+    again, same = match(*last, 3, chunk_rows=2)
+    assert torch.equal(index, again)
+    torch.testing.assert_close(score, same)
 
 
 def test_padding_repeats_the_edge():

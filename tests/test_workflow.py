@@ -302,6 +302,12 @@ def test_sources_follow_imports(tmp_path: Path) -> None:
     nbformat.write(notebook, tmp_path / "demo.ipynb")
     found = {str(file.relative_to(package)) for file in sources(tmp_path / "demo.ipynb", tmp_path)}
     assert found == set(files) - {"unused.py"}
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "timing.py").write_text("import segin_core.unused")
+    notebook.cells.append(nbformat.v4.new_code_cell('folder = "benchmarks"'))
+    nbformat.write(notebook, tmp_path / "demo.ipynb")
+    more = set(sources(tmp_path / "demo.ipynb", tmp_path)) - {package / file for file in found}
+    assert more == {tmp_path / "benchmarks" / "timing.py", package / "unused.py"}
 
 
 def test_all_leaves_out_the_photos_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

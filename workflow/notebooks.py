@@ -22,13 +22,16 @@ class Step(NamedTuple):
 
 MODEL = ("model.safetensors", "model.json", "history.json")
 LONG = ("quick",)  # left out there: hours, or photos that the reader must have
-EVIDENCE = ("semantic_match", "results", "comparison", "table_1", "colourisation")  # whose files book/claims.yaml names
+# whose files book/claims.yaml names
+EVIDENCE = ("semantic_match", "speed", "results", "comparison", "table_1", "colourisation", "matching_ablation")
 
 STEPS = {
     "setup_check": Step(),
     "shoes": Step(writes=("dataset.json",), without=LONG, photos="ut-zap50k"),
     "data": Step(after=("shoes",), writes=("dataset.json",)),
     "semantic_match": Step(after=("data",), writes=("timing.json",)),
+    "correspondence": Step(after=("data",), writes=("scores.json",)),
+    "speed": Step(after=("training",), writes=("match.json", "network.json")),
     "self_supervision": Step(after=("data",)),
     "network": Step(after=("data",)),
     "losses": Step(after=("data",)),
@@ -36,12 +39,18 @@ STEPS = {
     "pix2pix": Step(after=("data",), writes=MODEL, without=LONG),
     "bicyclegan": Step(after=("data",), writes=MODEL, without=LONG),
     "munit": Step(after=("data",), writes=MODEL, without=LONG),
+    "matchers": Step(
+        after=("data",), writes=("truth.safetensors", "reference.safetensors", "matchers.json"), without=LONG
+    ),
     "outputs": Step(after=("training", "pix2pix", "bicyclegan", "munit"), writes=("outputs.json",), without=LONG),
     "results": Step(after=("training",), writes=("metrics.json",)),
     "comparison": Step(after=("outputs",), writes=("collapse.json",), without=LONG),
     "metrics": Step(after=("data",), writes=("sensitivity.json",)),
     "table_1": Step(after=("outputs",), writes=("scores.json",), without=LONG, reads=("table_1",)),
-    "colourisation": Step(writes=("scores.json",), without=LONG),
+    "colourisation": Step(after=("training",), writes=("scores.json",), without=LONG),
+    "matching_ablation": Step(after=("training", "matchers"), writes=("scores.json",), without=LONG),
+    "robustness": Step(after=("training", "matchers"), writes=("curves.json",), without=LONG),
+    "failures": Step(after=("training",), writes=("warning.json",)),
     "claims": Step(after=EVIDENCE, writes=("claims.json",), reads=EVIDENCE),
     "translate_your_own": Step(after=("training",)),
     "introduction": Step(after=("results",)),

@@ -1,4 +1,4 @@
-"""Which segin_core files a notebook runs, without running it: a change in one is a reason to rerun."""
+"""Which files of ours a notebook runs, without running it: a change in one is a reason to rerun."""
 
 import ast
 from pathlib import Path
@@ -40,9 +40,13 @@ def _files(name: str, root: Path) -> set[Path]:
 
 
 def sources(notebook: Path, root: Path = Path(".")) -> list[Path]:
-    """The segin_core files a notebook imports, directly or through one another; `root` holds segin_core."""
-    names = _imported(ast.parse(code(notebook)), PACKAGE)
-    waiting = set().union(*(_files(name, root) for name in names))
+    """The segin_core files a notebook imports, directly or through one another; `root` holds segin_core.
+
+    Of a notebook that names the folder benchmarks also the scripts there and what they import.
+    """
+    text = code(notebook)
+    waiting = set(root.glob("benchmarks/*.py")) if '"benchmarks"' in text else set()
+    waiting |= set().union(*(_files(name, root) for name in _imported(ast.parse(text), PACKAGE)))
     found: set[Path] = set()
     while waiting:
         file = waiting.pop()

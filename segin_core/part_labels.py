@@ -1,0 +1,152 @@
+"""Which part of an OpenMoji drawing lies at each pixel: ground truth for carrying labels along a match (Section III-A).
+
+People are drawn in named groups, so hair, skin and clothes (`color`) are known. Of everything else the colours of the
+fills tell the parts apart; a colour that two drawings of one family share is taken for the same part of both. Labels
+say what lies *beneath* the lines; the lines are a map of their own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segin_core.errors import InputError
+from segin_core.openmoji import FILL, drawings, families, render
+from segin_core.pairs import seeded
+
+GROUPS = {"hair": "hair", "skin": "skin", "skin-shadow": "skin", "color": "color", "color-foreground": "color"}
+BACKGROUND, OTHER = 0, -1
+SOLID = ("opacity", "fill-opacity", "stroke-opacity")
+DARK = 128  # 0..255: a pixel of the line group below it is line
+
+
+class SharedParts(NamedTuple):
+    """What two drawings have in common."""
+
+    names: tuple[str, ...]  #: label 1 is names[0] and so on: groups (hair, skin, color) or colours (#fcea2b)
+    labels_x: Tensor  #: labels of the first, h w: BACKGROUND, 1 ... n, or OTHER for what the second has not
+    labels_r: Tensor  #: labels of the second, h w
+
+
+class PartPair(NamedTuple):
+    """Two drawings of one family, by their codes, and what they have in common."""
+
+    x: str  #: code point sequence of the input
+    r: str  #: code point sequence of the reference
+    names: tuple[str, ...]  #: as in SharedParts
+    labels_x: Tensor  #: as in SharedParts
+    labels_r: Tensor  #: as in SharedParts
+
+
+def shared_parts(x: str, r: str, size: int, *, least: float = 0.01) -> SharedParts | None:
+    """The parts that two drawings (SVG) share, with both label maps of `size` x `size` pixels; None for fewer than two.
+
+    Groups if at least two of them are in both, else colours; a part counts if it fills a share of `least` of both
+    pictures. Raises InputError for a size below 8.
+    """
+    for kind in (group_of, colour_of):
+        found = [part_maps(svg, kind, size) for svg in (x, r)]
+        names = tuple(sorted(n for n in found[0] if all(maps.get(n, np.zeros(1)).mean() >= least for maps in found)))
+        if len(names) >= 2:
+            return SharedParts(names, *(labels(maps, names, size) for maps in found))
+    return None
+
+
+def group_of(group: str, colour: str) -> str:
+    """The part by the group's name: hair, skin or color (shadows and foreground go to what they belong to)."""
+    return GROUPS[group]
+
+
+def colour_of(group: str, colour: str) -> str:
+    """The part by its colour."""
+    return colour
+
+
+def part_maps(svg: str, part_of: Callable[[str, str], str], size: int) -> dict[str, np.ndarray]:
+    """Name to the pixels (h w, bool) of each visible part; `part_of(group, colour)` names the part of an element.
+
+    Every element is painted with a number instead of its colour, without anti-aliasing, and drawn in the drawing's own
+    order, so that what lies on top hides what lies below. Translucent paint counts as solid.
+    """
+    if size < 8:
+        raise InputError(f"size={size}: a label map of so few pixels has no parts; give at least 8")
+    root = ElementTree.fromstring(svg)
+    root.set("shape-rendering", "crispEdges")
+    names: list[str] = []
+    for group in root:
+        name = group.get("id", "")
+        if name in FILL:
+            group.set("fill", group.get("fill", "#000"))  # SVG's default, which its elements inherit
+            for element in group.iter():
+                _number(element, partial(part_of, name), names)
+    painted = render(ElementTree.tostring(root, encoding="unicode"), FILL, size, background=None)
+    pixels = np.asarray(painted).astype(int)
+    number = np.where(pixels[..., 3] > 127, pixels[..., 2], 0)
+    maps = {name: number == i for i, name in enumerate(names, 1)}
+    return {name: pixels for name, pixels in maps.items() if pixels.any()}
+
+
+def _number(element: ElementTree.Element, part_of: Callable[[str], str], names: list[str]) -> None:
+    """Paint one element with the numbers, from 1, of its parts in `names`, which grows."""
+    for attribute in SOLID:
+        element.attrib.pop(attribute, None)
+    for attribute in ("fill", "stroke"):
+        colour = element.get(attribute, "none")
+        if colour != "none":
+            part = part_of(_long(colour))
+            if part not in names:
+                names.append(part)
+            element.set(attribute, f"#0000{names.index(part) + 1:02x}")
+
+
+def _long(colour: str) -> str:
+    """#FFF and #ffffff are one colour: the six-digit form in small letters."""
+    colour = colour.lower()
+    return "#" + "".join(2 * digit for digit in colour[1:]) if len(colour) == 4 else colour
+
+
+def labels(maps: dict[str, np.ndarray], names: Sequence[str], size: int) -> Tensor:
+    """One label map, h w, of the maps of a drawing's parts: 1 for names[0] and so on, OTHER for parts not named."""
+    found = torch.full((size, size), BACKGROUND)
+    for name, pixels in maps.items():
+        found[torch.from_numpy(pixels)] = names.index(name) + 1 if name in names else OTHER
+    return found
+
+
+def line_map(svg: str, size: int) -> Tensor:
+    """1 where the line group is dark, else 0; h w."""
+    return torch.from_numpy(np.asarray(render(svg, ["line"], size).convert("L")) < DARK).long()
+
+
+def draw_pairs(count: int, size: int, *, seed: int, tries: int = 5) -> list[PartPair]:
+    """At most `count` pairs of drawings of one family that share two parts or more, one pair a family.
+
+    Families come in an order drawn from `seed`, and of each the first of `tries` drawn pairs that share enough (many
+    families have none: clock faces, letters). One a family, since hundreds of pairs could be made of the letters alone.
+    Raises InputError if count is below 1.
+    """
+    if count < 1:
+        raise InputError(f"count={count}: give the number of pairs, 1 or more")
+    members: dict[str, list[str]] = {}
+    for code, family in sorted(families().items()):
+        members.setdefault(family, []).append(code)
+    found: list[PartPair] = []
+    for codes in (members[name] for name in shuffled(sorted(members), seed) if len(members[name]) > 1):
+        candidates = [(x, r) for x in codes for r in codes if x != r]
+        for x, r in shuffled(candidates, seed)[:tries]:
+            shared = shared_parts(drawings()[x], drawings()[r], size)
+            if shared and len(found) < count:
+                found.append(PartPair(x, r, *shared))
+                break
+    return found
+
+
+def shuffled(items: Sequence, seed: int) -> list:
+    """The items in an order drawn from `seed`."""
+    return [items[i] for i in torch.randperm(len(items), generator=seeded(seed, len(items)))]
