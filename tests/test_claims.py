@@ -580,21 +580,19 @@ def test_grey_drawings_are_drawings_in_every_edition(project, ledger) -> None:
 
 
 @pytest.mark.parametrize(
-    ("milliseconds", "size", "verdict"),
-    [(900.0, 256, Verdict.DIRECTION), (1100.0, 256, Verdict.UNDECIDED), (900.0, 64, Verdict.UNTESTED)],
+    ("seconds", "size", "verdict"),
+    [(0.9, 256, Verdict.DIRECTION), (1.1, 256, Verdict.UNDECIDED), (0.9, 64, Verdict.UNTESTED)],
 )
-def test_a_slower_machine_does_not_refute_a_duration(project, ledger, milliseconds, size, verdict) -> None:
-    content = {"rows": [{"fast_ms": milliseconds}], "provenance": {"parameters": {"size": size}}}
-    put(content, file="semantic_match/timing.json")
+def test_a_slower_machine_does_not_refute_a_duration(project, ledger, seconds, size, verdict) -> None:
+    put({"paper": {"s_whole_seconds": seconds, "size": size}}, file="speed/match.json")
     assert on_shoes(by_id(ledger, "match-seconds"), ledger).verdict is verdict
 
 
 def test_a_duration_must_be_a_number(project, ledger) -> None:
-    content = {"rows": [{"fast_ms": "fast"}], "provenance": {"parameters": {"size": 256}}}
-    put(content, file="semantic_match/timing.json")
-    with pytest.raises(InputError, match=r"rows\.0\.fast_ms is 'fast', no number"):
+    put({"paper": {"s_whole_seconds": "fast", "size": 256}}, file="speed/match.json")
+    with pytest.raises(InputError, match=r"paper\.s_whole_seconds is 'fast', no number"):
         on_shoes(by_id(ledger, "match-seconds"), ledger)
-    put({"rows": [], "provenance": content["provenance"]}, file="semantic_match/timing.json")
+    put({"paper": {"size": 256}}, file="speed/match.json")
     assert on_shoes(by_id(ledger, "match-seconds"), ledger).verdict is Verdict.UNTESTED
 
 
