@@ -14,7 +14,8 @@ from lock import normal
 from sources import code
 
 ROOT = Path(__file__).parent.parent
-LOCAL = {file.stem for file in [*ROOT.glob("workflow/*.py"), *ROOT.glob("tests/*.py")]} | {"segin_core"}
+SCRIPTS = ("benchmarks", "tests", "workflow")
+LOCAL = {file.stem for folder in SCRIPTS for file in (ROOT / folder).glob("*.py")} | {"segin_core"}
 
 
 def pins(file: str) -> dict[str, str]:
@@ -42,8 +43,7 @@ def project_dependencies() -> set[str]:
 
 def python_files() -> list[Path]:
     """Every source of the project."""
-    folders = ("segin_core", "tests", "workflow")
-    return sorted(file for folder in folders for file in (ROOT / folder).rglob("*.py"))
+    return sorted(file for folder in ("segin_core", *SCRIPTS) for file in (ROOT / folder).rglob("*.py"))
 
 
 def test_every_requirement_is_an_exact_pin() -> None:

@@ -331,7 +331,7 @@ def test_steps_of_an_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         assert all(set(after) <= set(graph) for after in graph.values())
         graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
         assert graph["data"] == ()  # ALL=1 does not train anew
-    assert steps("quick")["claims"].after == ("speed", "results")
+    assert steps("quick")["claims"].after == ("speed", "results", "failures")
     assert steps("quick", "all")["claims"].after == STEPS["claims"].after
     assert steps("quick", "all")["outputs"].after == STEPS["outputs"].after
     assert steps("quick", "none") == {}
@@ -345,7 +345,8 @@ def test_inputs_of_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setitem(STEPS, "data", Step())
     assert inputs("quick", "network") == ["runs/quick/notebooks/data.ipynb"]  # there are no results to wait for
 
-    own = ["runs/quick/results/metrics.json", "runs/quick/speed/match.json", "runs/quick/speed/network.json"]
+    own = [f"runs/quick/{file}.json" for file in ("results/metrics", "speed/match", "speed/network")]
+    own = sorted([*own, "runs/quick/failures/warning.json"])
     assert inputs("quick", "claims") == own
     read = ["book/claims.yaml", "published/cpu/table_1/scores.json", "runs/quick/comparison/collapse.json"]
     hidden = [f"published/quick/{file}.json" for file in ("comparison/collapse", "results/metrics", "data/dataset")]

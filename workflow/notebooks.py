@@ -23,7 +23,7 @@ class Step(NamedTuple):
 MODEL = ("model.safetensors", "model.json", "history.json")
 LONG = ("quick",)  # left out there: hours, or photos that the reader must have
 # whose files book/claims.yaml names
-EVIDENCE = ("speed", "results", "comparison", "table_1", "colourisation", "matching_ablation")
+EVIDENCE = ("speed", "results", "comparison", "table_1", "colourisation", "matching_ablation", "robustness", "failures")
 
 STEPS = {
     "setup_check": Step(),
