@@ -1,6 +1,6 @@
 """Copy executed notebooks and their small result files from runs/<edition> to published/<edition>, to be committed.
 
-Times, papermill's paths and other metadata are left behind; pictures over 300 kB are compressed, if need be to 256
+Times, papermill's paths and other metadata are left behind; pictures over 150 kB are compressed, if need be to 256
 colours. published/index.json says of every copy where it comes from: notebook -> edition -> commit, hardware, date,
 seconds (of what the results measure, else of the whole notebook), versions.
 """
@@ -24,7 +24,7 @@ from notebooks import INDEX, PUBLISHED, STEPS, executed, load_index, published
 from segin_core.errors import InputError
 
 KEPT = {"notebook": ("kernelspec", "language_info"), "cell": ("tags",)}  # metadata
-RESULT_LIMIT, PICTURE_LIMIT, NOTEBOOK_LIMIT = 300_000, 300_000, 1_500_000  # bytes
+RESULT_LIMIT, PICTURE_LIMIT, NOTEBOOK_LIMIT = 300_000, 150_000, 1_500_000  # bytes
 ENVIRONMENT = re.compile(r"^Python (\S+), torch (\S+), segin_core at (\S+), (.+)$", re.MULTILINE)
 FOLDERS = {str(folder.resolve()) for folder in (Path.cwd(), Path.home(), Path(tempfile.gettempdir()))} - {"/"}
 FOLDERS |= {"/work", "/tmp", "/home", "/root", "/Users"}
