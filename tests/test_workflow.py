@@ -484,7 +484,7 @@ def test_publish_refuses(project: Path) -> None:
     error = nbformat.v4.new_output("error", ename="ValueError", evalue="", traceback=[])
     page = nbformat.v4.new_output("display_data", data={"text/html": "<img src='/home/me/x.png'>"})
     executed_run("setup_check", printed(PRINTED), error)
-    executed_run("data", printed(PRINTED), *(picture(noise(290)) for _ in range(5)))
+    executed_run("data", printed(PRINTED), *(picture(noise(215)) for _ in range(10)))
     executed_run("network", printed(PRINTED + "read /tmp/x.png\n"))
     executed_run("losses", printed(PRINTED), page)
     executed_run("training", printed(f"{project.resolve()}/y"), model={"provenance": PROVENANCE})
