@@ -48,9 +48,9 @@ def image_grid(
     return figure
 
 
-def with_interval(score: object) -> str:
+def with_interval(score: object, digits: int = 4) -> str:
     """A table's cell from {"value": v, "interval": [low, high]}: "v [low, high]"; empty for what is no such score."""
     if not isinstance(score, dict):
         return ""
     low, high = score["interval"]
-    return f"{score['value']:.4f} [{low:.4f}, {high:.4f}]"
+    return f"{score['value']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
