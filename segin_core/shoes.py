@@ -1,12 +1,13 @@
 """Pairs of sketch, photo and mask from product photos on white, UT-Zap50K's shoes above all (Section IV, Dataset).
 
 x is what HED finds, thinned to lines; the mask is whatever is not background. The split is by product: UT-Zap50K names
-its files <product>.<colour>.jpg, and colourways of one shoe must not fall on both sides.
+its files <number>.<colour>.jpg, and colourways of one shoe must not fall on both sides.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Callable, Sequence
 from hashlib import sha256
@@ -30,6 +31,7 @@ from segin_core.paths import data_cache
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 WHITE = 245  # 0..255: a pixel whose darkest channel is below is no background; JPEG's ripples stay above
 PARTS = ("train", "test")
+CATALOGUE_NUMBER = re.compile(r"_(\d{6,})$")  # UT-Zap50K's have six or seven digits
 TERMS = "UT-Zap50K (Yu and Grauman, 2014), academic, non-commercial use"
 
 
@@ -48,8 +50,13 @@ def find_photos(folder: str | Path) -> list[Path]:
 
 
 def product(photo: Path) -> str:
-    """The product a photo shows: its file name up to the first dot (UT-Zap50K: <product>.<colour>.jpg)."""
-    return photo.name.split(".")[0]
+    """The product a photo shows: its file name up to the first dot, of which a catalogue number at the end is enough.
+
+    UT-Zap50K nests <number>.<colour>.jpg in folders of categories; flat copies of it write the category in front
+    (Sandals_Heel_7381306.3.jpg), and a shoe that is listed under two categories is still one product.
+    """
+    name = photo.name.split(".")[0]
+    return number[1] if (number := CATALOGUE_NUMBER.search(name)) else name
 
 
 def split_by_product(photos: Sequence[Path], n_test: int) -> dict[str, list[Path]]:

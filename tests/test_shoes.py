@@ -92,6 +92,28 @@ def test_the_split_never_separates_a_product(n_test):
     assert split_by_product(shuffled, n_test)["test"] == parts["test"], "the order of the photos must not matter"
 
 
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("7381306.3.jpg", "7381306"),  # UT-Zap50K, nested
+        ("Sandals_Heel_7381306.3.jpg", "7381306"),  # the same shoe in two flat categories
+        ("Sandals_Flat_7381306.12.jpg", "7381306"),
+        ("Boots_Knee-High_100627.255.jpg", "100627"),
+        ("red_shoe_01.jpg", "red_shoe_01"),  # a count of one's own is no catalogue number
+        ("IMG-20260101.jpg", "IMG-20260101"),
+    ],
+)
+def test_the_product_is_the_catalogue_number(name, expected):
+    assert product(Path("photos") / name) == expected
+
+
+def test_a_shoe_in_two_categories_is_on_one_side():
+    photos = [Path(f"{category}_{7000000 + i}.0.jpg") for i in range(40) for category in ("Heels", "Flats")]
+    parts = split_by_product(photos, n_test=20)
+    numbers = [{path.name.split("_")[1] for path in parts[part]} for part in ("train", "test")]
+    assert len(parts["test"]) == 20 and not numbers[0] & numbers[1]
+
+
 def test_a_product_too_large_for_the_places_left_is_skipped():
     photos = [Path(f"big.{i}.jpg") for i in range(4)] + [Path("small.0.jpg")]
     assert [path.name for path in split_by_product(photos, 3)["test"]] == ["small.0.jpg"]
