@@ -17,6 +17,7 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -35,6 +36,8 @@ from timing import (
     ratio,
     whole_number,
 )
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
 from variants import FLOORS, TIMED, WEIGHED, images, in_bf16, variants
 
 from segin_core.checkpoints import write_json
@@ -42,6 +45,7 @@ from segin_core.features import VGG_DEPTHS, VGGFeatures, layer_stride
 from segin_core.matching import auxiliary_image, match
 from segin_core.provenance import provenance
 
+MATMUL_SIDE = 2048  # rows of the products that show what the processor can do: large enough to keep it busy
 LAYERS = tuple(f"relu{block}_1" for block in range(1, 6))
 Before = tuple[int, dict[str, float]]  # a smaller size, and the fastest seconds of each variant there
 
@@ -110,19 +114,41 @@ def measure(
     return case
 
 
+def matrix_products(seed: int) -> dict[str, Callable[[], Tensor]]:
+    """A bare product of two square matrices, in fp32 and in bf16: as fast as this processor multiplies and adds."""
+    a, b = torch.randn(2, MATMUL_SIDE, MATMUL_SIDE, generator=torch.Generator().manual_seed(seed))
+    rough = a.bfloat16(), b.bfloat16()
+    return {"matmul_fp32": lambda: a @ b, "matmul_bf16": lambda: rough[0] @ rough[1]}
+
+
+def gflop(run: Callable[[], object]) -> float:
+    """Multiplications and additions of a call, in thousand millions."""
+    with FlopCounterMode(display=False) as counter:
+        run()
+    return counter.get_total_flops() / 1e9
+
+
 def measure_draft(size: int, asked: argparse.Namespace) -> dict[str, Any]:
-    """The draft's way (plain fp32 VGG-19, relu5_1, k = 1, loops) against ours, at the same layer, patch and size."""
+    """The draft's way (plain fp32 VGG-19, relu5_1, k = 1, loops) against ours, at the same layer, patch and size.
+
+    "gflops": thousand million operations a second, beside those of a bare matrix product in the same rounds. "ceiling":
+    how many times faster that product is in bf16 than in fp32, which no way of computing the same sums can exceed much.
+    """
     with TemporaryDirectory() as folder:
         plain = random_vgg19(Path(folder), seed=asked.seed)
     fast = copy.deepcopy(plain).to(memory_format=torch.channels_last)
     x, r = images(size, asked.seed)
     ours = functools.partial(auxiliary_image, x, r, fast, layer="relu5_1", patch=1)
     runs = {"draft": lambda: draft_way(x, r, plain), "ours_fp32": ours, "ours_bf16": in_bf16(ours)}
-    timed = {name: clocked(run) for name, run in runs.items()}
+    products = matrix_products(asked.seed)
+    timed = {name: clocked(run) for name, run in (runs | products).items()}
     times = interleaved(timed, rounds=asked.rounds, seed=asked.seed, budget=asked.seconds)
+    work = {name: gflop(run) for name, run in (runs | products).items()}
     return {
         "size": size, "layer": "relu5_1", "patch": 1, "weights": "random VGG-19",
         "ms": {name: milliseconds(seconds) for name, seconds in times.items()},
+        "gflops": {name: 1000 * work[name] / milliseconds(seconds)["value"] for name, seconds in times.items()},
+        "ceiling": ratio(times["matmul_fp32"], times["matmul_bf16"]),
         "times_faster": {name: ratio(times["draft"], times[name]) for name in ("ours_fp32", "ours_bf16")},
         "same_index": (ours().index == draft_way(x, r, plain)[1]).float().mean().item(),
     }  # fmt: skip

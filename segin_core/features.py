@@ -92,7 +92,7 @@ class VGGFeatures(nn.Module):
         for name, convolution in self.convolutions.items():
             if name.endswith("_1") and name != "conv1_1":
                 h = nn.functional.max_pool2d(h, 2)
-            h = nn.functional.relu(convolution(h))
+            h = nn.functional.relu(convolution(h), inplace=True)  # the convolution's own output, nobody else's
             layer = name.replace("conv", "relu")
             if layer in self.layers:
                 found[layer] = h / CAFFE_SCALE if self.source == "vgg16-hed" else h

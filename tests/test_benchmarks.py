@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from other_ways import FaissSearch, draft_way, literal_match, random_vgg19
-from semantic_match import arguments, expected_seconds, growth, reasons_to_skip
+from semantic_match import arguments, expected_seconds, gflop, growth, matrix_products, measure_draft, reasons_to_skip
 from semantic_match import main as time_matching
 from timing import CAN_RESET_PEAK, RETURN_MEMORY, interleaved, peak_while, power_law, ratio
 from translator import arguments as network_arguments
@@ -99,6 +99,22 @@ def test_the_drafts_way_gives_our_picture() -> None:
     w, index = draft_way(x, r, features)
     ours = auxiliary_image(x, r, features, layer="relu5_1", patch=1)
     assert torch.equal(index, ours.index) and torch.equal(w, ours.image)
+
+
+def test_operations_are_counted() -> None:
+    convolution, image = torch.nn.Conv2d(8, 16, 3, padding=1), torch.rand(1, 8, 32, 32)
+    assert gflop(lambda: convolution(image)) == pytest.approx(2 * 8 * 16 * 9 * 32 * 32 / 1e9)
+    assert [gflop(run) for run in matrix_products(0).values()] == [pytest.approx(2 * 2048**3 / 1e9)] * 2
+
+
+def test_the_drafts_way_is_timed_beside_what_the_processor_can_do(tmp_path: Path) -> None:
+    asked = arguments(["--rounds", "3", "--draft-size", "64", "-o", str(tmp_path / "match.json")])
+    found = measure_draft(64, asked)
+    assert set(found["ms"]) == set(found["gflops"]) == {"draft", "ours_fp32", "ours_bf16", "matmul_fp32", "matmul_bf16"}
+    assert found["same_index"] == 1 and found["ceiling"]["value"] > 0
+    # the same sums, whatever the arithmetic; the search differs by little
+    work = {name: found["gflops"][name] * found["ms"][name]["value"] / 1000 for name in found["ms"]}
+    assert work["draft"] == pytest.approx(work["ours_fp32"], rel=0.01) == pytest.approx(work["ours_bf16"], rel=0.01)
 
 
 def test_random_vgg19_keeps_the_size_of_activations(tmp_path: Path) -> None:
