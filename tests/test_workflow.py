@@ -15,11 +15,12 @@ from pathlib import Path
 import nbformat
 import numpy as np
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 from PIL import Image
 
 from build_html import assemble
-from check_html import check_html, check_state, count_images
+from check_html import check_html, check_state, count_images, toc_pages
 from notebooks import STEPS, Step, inputs, load_index, results, steps
 from sources import sources
 
@@ -521,6 +522,9 @@ def test_publish_refuses(project: Path) -> None:
     assert "there is no chapter tabel" in publish(project, "tabel").stderr
 
 
+OTHER_RUNS = ("training-cpu", "network-quick")
+
+
 def test_assemble_shows_own_then_best_published_then_a_note(project: Path) -> None:
     Path("book").mkdir()
     for name in STEPS:
@@ -528,6 +532,7 @@ def test_assemble_shows_own_then_best_published_then_a_note(project: Path) -> No
         cells = [nbformat.v4.new_code_cell("1"), nbformat.v4.new_markdown_cell("more")]
         notebook.cells = [nbformat.v4.new_markdown_cell(f"# Title of {name}"), *cells]
         nbformat.write(notebook, f"book/{name}.ipynb")
+    shutil.copyfile(ROOT / "book/_toc.yml", "book/_toc.yml")
     executed_run("training", model={"provenance": PROVENANCE})
     executed_run("network", printed(PRINTED))
     assert publish(project).returncode == 0
@@ -542,8 +547,10 @@ def test_assemble_shows_own_then_best_published_then_a_note(project: Path) -> No
     assert states["own"] == ["training"] and states["published"] == ["network"]
     assert set(states["not run"]) == set(STEPS) - {"training", "network"}
     pages = {name: nbformat.read(project / f"site/{name}.ipynb", as_version=4).cells for name in STEPS}
-    assert [cell.cell_type for cell in pages["training"]] == ["markdown", "code"]
-    title, banner, *rest = pages["network"]
+    title, links, code = pages["training"]
+    assert "{doc}`cpu edition <training-cpu>`" in links.source and code.cell_type == "code"
+    title, links, banner, *rest = pages["network"]
+    assert "{doc}`quick edition <network-quick>`" in links.source
     assert title.source == "# Title of network" and [cell.cell_type for cell in rest] == ["code", "code"]
     assert "{admonition} Published run" in banner.source and "run of the **cpu** edition" in banner.source
     for said in ("**quick**", "`abcdef012345` on another processor, 4 cores, 2026-01-01", "`make book EDITION=cpu`"):
@@ -552,3 +559,11 @@ def test_assemble_shows_own_then_best_published_then_a_note(project: Path) -> No
     assert title.source == "# Title of shoes"
     assert "{admonition} Not run" in note.source and "`make book EDITION=quick ALL=1`" in note.source
     assert "`make book EDITION=quick`" in pages["data"][1].source
+    assert len(pages["data"]) == 2  # no other run, no links
+
+    beside = {name: nbformat.read(project / f"site/{name}.ipynb", as_version=4).cells for name in OTHER_RUNS}
+    assert beside["training-cpu"][0].source.startswith("# Title of training (cpu edition)")
+    assert "run of the **quick** edition" in beside["network-quick"][1].source
+    toc = yaml.safe_load((project / "site/_toc.yml").read_text())
+    assert set(toc_pages(toc)) == {*OTHER_RUNS, *toc_pages(yaml.safe_load(Path("book/_toc.yml").read_text()))}
+    assert assemble("smoke", project / "site") and not list((project / "site").glob("*-*.ipynb"))

@@ -55,14 +55,40 @@ def not_run(edition: str, notebook: str) -> nbformat.NotebookNode:
     return page
 
 
-def chapter(edition: str, notebook: str, index: dict) -> tuple[str, nbformat.NotebookNode]:
-    """The page of a chapter and what it is: the reader's "own" run, else the best "published" one, else "not run"."""
+def published_editions(notebook: str, index: dict) -> list[str]:
+    """The editions of which a run of this chapter is published, the best first."""
+    return [one for one in PUBLISHED if one in index.get(notebook, {}) and Path(published(one, notebook)).is_file()]
+
+
+def chapter(edition: str, notebook: str, index: dict) -> tuple[str, nbformat.NotebookNode, list[str]]:
+    """What the page of a chapter is, the page, and the editions of the published runs that are not on it.
+
+    It is the reader's "own" run, else the best "published" one, else "not run".
+    """
+    found = published_editions(notebook, index)
     if Path(executed(edition, notebook)).is_file():
-        return "own", nbformat.read(executed(edition, notebook), as_version=4)
-    for other in PUBLISHED:
-        if other in index.get(notebook, {}) and Path(published(other, notebook)).is_file():
-            return "published", published_run(edition, notebook, index[notebook][other])
-    return "not run", not_run(edition, notebook)
+        page = nbformat.read(executed(edition, notebook), as_version=4)
+        return "own", page, [one for one in found if one != edition]
+    if found:
+        return "published", published_run(edition, notebook, index[notebook][found[0]]), found[1:]
+    return "not run", not_run(edition, notebook), []
+
+
+def other_run(edition: str, notebook: str, run: dict) -> nbformat.NotebookNode:
+    """A published run beside the one that the chapter shows: its page has the edition in its title."""
+    page = published_run(edition, notebook, run)
+    title, _, rest = page.cells[0].source.partition("\n")
+    page.cells[0].source = f"{title} ({run['edition']} edition)\n{rest}"
+    return page
+
+
+def list_below(toc: dict, others: dict[str, list[str]]) -> None:
+    """Put the pages of other runs into the table of contents, each below its chapter."""
+    for part in toc["parts"]:
+        for entry in part["chapters"]:
+            if runs := others.get(entry["file"]):
+                pages = [{"file": f"{entry['file']}-{one}", "title": f"{one} edition"} for one in runs]
+                entry["sections"] = pages
 
 
 def assemble(edition: str, site: Path) -> dict[str, list[str]]:
@@ -72,11 +98,21 @@ def assemble(edition: str, site: Path) -> dict[str, list[str]]:
     """
     shutil.rmtree(site, ignore_errors=True)
     shutil.copytree("book", site, ignore=shutil.ignore_patterns("*.ipynb", ".ipynb_checkpoints"))
-    states, index = {"own": [], "published": [], "not run": []}, load_index()
+    states, index, others = {"own": [], "published": [], "not run": []}, load_index(), {}
     for notebook in STEPS:
-        state, page = chapter(edition, notebook, index)
+        state, page, more = chapter(edition, notebook, index)
         states[state].append(notebook)
+        others[notebook] = more if edition in PUBLISHED else []  # smoke is for the code, not for reading
+        for one in others[notebook]:
+            nbformat.write(other_run(edition, notebook, index[notebook][one]), site / f"{notebook}-{one}.ipynb")
+        if others[notebook]:
+            links = ", ".join(f"{{doc}}`{one} edition <{notebook}-{one}>`" for one in others[notebook])
+            links = nbformat.v4.new_markdown_cell(f"*Published runs of this chapter beside this one: {links}.*")
+            page.cells.insert(1, links)
         nbformat.write(page, site / f"{notebook}.ipynb")
+    toc = yaml.safe_load((site / "_toc.yml").read_text(encoding="utf-8"))
+    list_below(toc, others)
+    (site / "_toc.yml").write_text(yaml.safe_dump(toc, sort_keys=False), encoding="utf-8")
     config = yaml.safe_load(Path("_config.yml").read_text(encoding="utf-8"))
     meaning = f": {MEANING[edition]}" if edition in MEANING else ""
     theme = config["sphinx"]["config"]["html_theme_options"]
