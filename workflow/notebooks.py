@@ -48,7 +48,9 @@ STEPS = {
     "metrics": Step(after=("data",), writes=("sensitivity.json",)),
     "table_1": Step(after=("outputs",), writes=("scores.json",), without=LONG, reads=("table_1",)),
     "colourisation": Step(after=("training",), writes=("scores.json",), without=LONG),
-    "matching_ablation": Step(after=("training", "matchers"), writes=("scores.json",), without=LONG),
+    "matching_ablation": Step(
+        after=("training", "matchers"), writes=("scores.json",), without=LONG, reads=("matching_ablation",)
+    ),
     "robustness": Step(after=("training", "matchers"), writes=("curves.json",), without=LONG),
     "failures": Step(after=("training",), writes=("warning.json",)),
     "claims": Step(after=EVIDENCE, writes=("claims.json",), reads=EVIDENCE),
