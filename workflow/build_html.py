@@ -38,13 +38,25 @@ def published_run(edition: str, notebook: str, run: dict) -> nbformat.NotebookNo
     commands = [f"{command(edition, notebook)} in the {edition} edition"]
     if run["edition"] != edition:
         commands.append(f"{command(run['edition'], notebook)} as shown")
-    text = (
-        f"You have not run this chapter in the **{edition}** edition; shown is the run of the **{run['edition']}** "
-        f"edition at commit `{run['commit']}` on {run['hardware']}, {run['date'][:10]}. "
-        f"Run it yourself, from the project's root: {', '.join(commands)}."
-    )
-    page.cells.insert(1, note(PUBLISHED_RUN, text))
+    text = f"You have not run this chapter in the **{edition}** edition; shown is {which(run)}. Run it yourself"
+    page.cells.insert(1, note(PUBLISHED_RUN, f"{text}, from the project's root: {', '.join(commands)}."))
     return page
+
+
+def other_run(notebook: str, run: dict) -> nbformat.NotebookNode:
+    """A published run beside the one that the chapter shows: its page has the edition in its title."""
+    page = nbformat.read(published(run["edition"], notebook), as_version=4)
+    title, _, rest = page.cells[0].source.partition("\n")
+    page.cells[0].source = f"{title} ({run['edition']} edition)\n{rest}"
+    text = f"{{doc}}`The chapter itself <{notebook}>` shows another run. This one is {which(run)}"
+    page.cells.insert(1, note(PUBLISHED_RUN, f"{text}; to repeat it: {command(run['edition'], notebook)}."))
+    return page
+
+
+def which(run: dict) -> str:
+    """Whose run it is, from its row of published/index.json."""
+    where = f"at commit `{run['commit']}` on {run['hardware']}, {run['date'][:10]}"
+    return f"the run of the **{run['edition']}** edition {where}"
 
 
 def not_run(edition: str, notebook: str) -> nbformat.NotebookNode:
@@ -74,14 +86,6 @@ def chapter(edition: str, notebook: str, index: dict) -> tuple[str, nbformat.Not
     return "not run", not_run(edition, notebook), []
 
 
-def other_run(edition: str, notebook: str, run: dict) -> nbformat.NotebookNode:
-    """A published run beside the one that the chapter shows: its page has the edition in its title."""
-    page = published_run(edition, notebook, run)
-    title, _, rest = page.cells[0].source.partition("\n")
-    page.cells[0].source = f"{title} ({run['edition']} edition)\n{rest}"
-    return page
-
-
 def list_below(toc: dict, others: dict[str, list[str]]) -> None:
     """Put the pages of other runs into the table of contents, each below its chapter."""
     for part in toc["parts"]:
@@ -104,7 +108,7 @@ def assemble(edition: str, site: Path) -> dict[str, list[str]]:
         states[state].append(notebook)
         others[notebook] = more if edition in PUBLISHED else []  # smoke is for the code, not for reading
         for one in others[notebook]:
-            nbformat.write(other_run(edition, notebook, index[notebook][one]), site / f"{notebook}-{one}.ipynb")
+            nbformat.write(other_run(notebook, index[notebook][one]), site / f"{notebook}-{one}.ipynb")
         if others[notebook]:
             links = ", ".join(f"{{doc}}`{one} edition <{notebook}-{one}>`" for one in others[notebook])
             links = nbformat.v4.new_markdown_cell(f"*Published runs of this chapter beside this one: {links}.*")
