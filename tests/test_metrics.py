@@ -16,7 +16,8 @@ import segin_core.metrics as metrics
 from segin_core import weights
 from segin_core.errors import InputError
 from segin_core.images import to_tensor
-from segin_core.metrics import efficientnet, intervals, perceptual, shift_tolerant
+from segin_core.metrics import broken_edges, efficientnet, intervals, perceptual, shift_tolerant
+from segin_core.metrics.edges import edges
 
 
 def images(count: int, height: int = 48, width: int | None = None) -> torch.Tensor:
@@ -374,3 +375,18 @@ def test_set_scores_of_unequal_sets():
     assert metrics.frechet_score(a, b[:8], paired=False, resamples=20)["value"] > 0
     with pytest.raises(InputError, match="paired=False"):
         metrics.frechet_score(a, b[:8])
+
+
+def test_broken_edges_look_at_places_and_not_at_colours() -> None:
+    y = torch.ones(2, 3, 32, 32)
+    y[:, :, 8:24, 8:24] = -1
+    recoloured, aside = y.clone(), y.roll(6, 3)
+    recoloured[:, 0, 8:24, 8:24] = 1
+    assert torch.equal(broken_edges(y, y), torch.zeros(2))
+    assert torch.equal(broken_edges(recoloured, y), torch.zeros(2))
+    assert torch.equal(broken_edges(y.roll(1, 2), y), torch.zeros(2)), "a pixel aside is within the tolerance"
+    assert (broken_edges(aside, y) > 0.3).all() and (broken_edges(aside, y, tolerance=6) < 0.01).all()
+    assert torch.equal(broken_edges(torch.ones_like(y), y), torch.ones(2)), "without edges, all are broken"
+    left, up = edges(y)[0, 0, 16].nonzero().flatten().tolist(), edges(y)[0, 0, :, 16].nonzero().flatten().tolist()
+    assert left == up == [7, 23]  # the last pixel before each change
+    assert not edges(y, step=1.0).any()  # a change of the whole range is not more than 1

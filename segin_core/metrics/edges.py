@@ -1,0 +1,36 @@
+"""Edges of pictures, and whether two pictures have them in the same places, whatever their colours."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def steps(images: Tensor) -> Tensor:
+    """Largest difference to the pixel at the right or below in any channel: b c h w in [-1, 1] -> b 1 h w in [0, 1]."""
+    padded = F.pad(images / 2, (0, 1, 0, 1), mode="replicate")
+    here, right, below = padded[..., :-1, :-1], padded[..., :-1, 1:], padded[..., 1:, :-1]
+    return torch.maximum((right - here).abs(), (below - here).abs()).amax(dim=1, keepdim=True)
+
+
+def edges(images: Tensor, step: float = 0.2) -> Tensor:
+    """Where a picture changes by more than `step` from one pixel to the next: b c h w in [-1, 1] -> b 1 h w, 0 or 1."""
+    return (steps(images) > step).float()
+
+
+def thickened(lines: Tensor, pixels: int = 1) -> Tensor:
+    """Lines b 1 h w made wider by so many pixels on all sides."""
+    return F.max_pool2d(lines, 2 * pixels + 1, 1, pixels)
+
+
+def broken_edges(images: Tensor, truth: Tensor, *, tolerance: int = 1, step: float = 0.2) -> Tensor:
+    """1 - F of the edges of images against those of the true ones: b c h w in [-1, 1] twice -> b numbers in [0, 1].
+
+    F is the harmonic mean of precision (edges of ours with one of theirs within `tolerance` pixels each way) and recall
+    (the other way round). Not in the paper, which judges by eye whether a result keeps the shape of the input.
+    """
+    ours, theirs = edges(images, step), edges(truth, step)
+    precision = (ours * thickened(theirs, tolerance)).sum((1, 2, 3)) / ours.sum((1, 2, 3)).clamp_min(1)
+    recall = (theirs * thickened(ours, tolerance)).sum((1, 2, 3)) / theirs.sum((1, 2, 3)).clamp_min(1)
+    return 1 - 2 * precision * recall / (precision + recall).clamp_min(1e-6)
