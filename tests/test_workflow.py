@@ -19,7 +19,7 @@ import yaml
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from build_html import assemble
+from build_html import assemble, read_published
 from check_html import check_html, check_state, count_images, toc_pages
 from notebooks import STEPS, Step, inputs, load_index, results, steps
 from sources import sources
@@ -551,7 +551,7 @@ def test_assemble_shows_own_then_best_published_then_a_note(project: Path) -> No
     assert "{doc}`cpu edition <training-cpu>`" in links.source and code.cell_type == "code"
     title, links, banner, *rest = pages["network"]
     assert "{doc}`quick edition <network-quick>`" in links.source
-    assert title.source == "# Title of network" and [cell.cell_type for cell in rest] == ["code", "code"]
+    assert title.source == "# Title of network" and [cell.source for cell in rest][1:] == ["1", "more"]
     assert "{admonition} Published run" in banner.source and "run of the **cpu** edition" in banner.source
     for said in ("**quick**", "`abcdef012345` on another processor, 4 cores, 2026-01-01", "`make book EDITION=cpu`"):
         assert said in banner.source
@@ -567,3 +567,30 @@ def test_assemble_shows_own_then_best_published_then_a_note(project: Path) -> No
     toc = yaml.safe_load((project / "site/_toc.yml").read_text())
     assert set(toc_pages(toc)) == {*OTHER_RUNS, *toc_pages(yaml.safe_load(Path("book/_toc.yml").read_text()))}
     assert assemble("smoke", project / "site") and not list((project / "site").glob("*-*.ipynb"))
+
+
+def test_a_published_run_has_the_chapters_text_of_today(project: Path) -> None:
+    Path("book").mkdir()
+    Path("published/cpu/notebooks").mkdir(parents=True)
+    markdown, code = nbformat.v4.new_markdown_cell, nbformat.v4.new_code_cell
+    parameters = {"metadata": {"tags": ["parameters"]}}
+    ran = nbformat.v4.new_notebook()
+    injected = code('edition = "cpu"', metadata={"tags": ["injected-parameters"]})
+    ran.cells = [
+        markdown("# Old"),
+        code('edition = "quick"', **parameters),
+        injected,
+        code("1", outputs=[printed("1")]),
+    ]
+    nbformat.write(ran, "published/cpu/notebooks/network.ipynb")
+
+    today = nbformat.v4.new_notebook()
+    today.cells = [markdown("# New"), code('edition = "quick"', **parameters), markdown("more"), code("1")]
+    nbformat.write(today, "book/network.ipynb")
+    shown = read_published("cpu", "network").cells
+    assert [cell.source for cell in shown] == ["# New", 'edition = "quick"', 'edition = "cpu"', "more", "1"]
+    assert shown[-1].outputs[0].text == "1"
+
+    today.cells[-1].source = "2"  # the outputs are not this code's: nothing is exchanged
+    nbformat.write(today, "book/network.ipynb")
+    assert read_published("cpu", "network").cells == ran.cells

@@ -32,9 +32,24 @@ def note(title: str, text: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_markdown_cell(f":::{{admonition}} {title}\n:class: important\n{text}\n:::")
 
 
+def read_published(edition: str, notebook: str) -> nbformat.NotebookNode:
+    """The executed copy of a published run, with the text of today's chapter if all of its code is still the same."""
+    page = nbformat.read(published(edition, notebook), as_version=4)
+    source = nbformat.read(f"book/{notebook}.ipynb", as_version=4)
+    injected = [cell for cell in page.cells if "injected-parameters" in cell.metadata.get("tags", [])]
+    ran = [cell for cell in page.cells if cell.cell_type == "code" and cell not in injected]
+    if [cell.source for cell in ran] != [cell.source for cell in source.cells if cell.cell_type == "code"]:
+        return page
+    cells = [ran.pop(0) if cell.cell_type == "code" else cell for cell in source.cells]
+    tagged = (i for i, cell in enumerate(cells, 1) if "parameters" in cell.metadata.get("tags", []))
+    place = next(tagged, 1)  # papermill puts the edition's values behind the cell with the chapter's own
+    page.cells = cells[:place] + injected + cells[place:]
+    return page
+
+
 def published_run(edition: str, notebook: str, run: dict) -> nbformat.NotebookNode:
     """A published run under a banner that says whose it is; `run` is its row of published/index.json."""
-    page = nbformat.read(published(run["edition"], notebook), as_version=4)
+    page = read_published(run["edition"], notebook)
     commands = [f"{command(edition, notebook)} in the {edition} edition"]
     if run["edition"] != edition:
         commands.append(f"{command(run['edition'], notebook)} as shown")
@@ -45,7 +60,7 @@ def published_run(edition: str, notebook: str, run: dict) -> nbformat.NotebookNo
 
 def other_run(notebook: str, run: dict) -> nbformat.NotebookNode:
     """A published run beside the one that the chapter shows: its page has the edition in its title."""
-    page = nbformat.read(published(run["edition"], notebook), as_version=4)
+    page = read_published(run["edition"], notebook)
     title, _, rest = page.cells[0].source.partition("\n")
     page.cells[0].source = f"{title} ({run['edition']} edition)\n{rest}"
     text = f"{{doc}}`The chapter itself <{notebook}>` shows another run. This one is {which(run)}"
