@@ -140,14 +140,14 @@ def measure_draft(size: int, asked: argparse.Namespace) -> dict[str, Any]:
     x, r = images(size, asked.seed)
     ours = functools.partial(auxiliary_image, x, r, fast, layer="relu5_1", patch=1)
     runs = {"draft": lambda: draft_way(x, r, plain), "ours_fp32": ours, "ours_bf16": in_bf16(ours)}
-    products = matrix_products(asked.seed)
-    timed = {name: clocked(run) for name, run in (runs | products).items()}
+    runs |= matrix_products(asked.seed)
+    timed = {name: clocked(run) for name, run in runs.items()}
     times = interleaved(timed, rounds=asked.rounds, seed=asked.seed, budget=asked.seconds)
-    work = {name: gflop(run) for name, run in (runs | products).items()}
+    ms = {name: milliseconds(seconds) for name, seconds in times.items()}
     return {
         "size": size, "layer": "relu5_1", "patch": 1, "weights": "random VGG-19",
-        "ms": {name: milliseconds(seconds) for name, seconds in times.items()},
-        "gflops": {name: 1000 * work[name] / milliseconds(seconds)["value"] for name, seconds in times.items()},
+        "ms": ms,
+        "gflops": {name: 1000 * gflop(run) / ms[name]["value"] for name, run in runs.items()},
         "ceiling": ratio(times["matmul_fp32"], times["matmul_bf16"]),
         "times_faster": {name: ratio(times["draft"], times[name]) for name in ("ours_fp32", "ours_bf16")},
         "same_index": (ours().index == draft_way(x, r, plain)[1]).float().mean().item(),

@@ -185,4 +185,4 @@ def test_published_runs_name_no_machine() -> None:
 
 def test_published_runs_are_small() -> None:
     sizes = [file.stat().st_size for file in (ROOT / "published").rglob("*") if file.is_file()]
-    assert sum(sizes) < 30e6 and max(sizes, default=0) < 2e6  # most chapters twice, drawings and photos
+    assert sum(sizes) < 25e6 and max(sizes, default=0) < 2e6
