@@ -1,7 +1,10 @@
 """Where things lie. Every notebook and script asks here, so that no path is written twice."""
 
+import json
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 
 def project_root() -> Path:
@@ -24,6 +27,12 @@ def result_file(edition: str, notebook: str, name: str) -> Path | None:
         if (folder / notebook / name).is_file():
             return folder / notebook / name
     return None
+
+
+def results_of(editions: Iterable[str], notebook: str, name: str) -> list[dict[str, Any]]:
+    """The same JSON result of several editions, each once, in their order; editions that have none are left out."""
+    files = (result_file(edition, notebook, name) for edition in dict.fromkeys(editions))
+    return [json.loads(file.read_text(encoding="utf-8")) for file in files if file]
 
 
 def data_cache() -> Path:

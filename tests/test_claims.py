@@ -12,7 +12,7 @@ from segin_core import claims
 from segin_core.claims import Verdict, load_ledger, outcome, verdicts
 from segin_core.claims.result_files import evidence
 from segin_core.errors import InputError
-from segin_core.paths import result_file
+from segin_core.paths import result_file, results_of
 
 ROOT = Path(__file__).parent.parent
 LEDGER = ROOT / "book" / "claims.yaml"
@@ -226,6 +226,13 @@ def test_own_runs_come_before_published_ones(project) -> None:
     assert result_file("cpu", "table_1", "scores.json") == project / published
     own = put(table())
     assert result_file("cpu", "table_1", "scores.json") == project / own
+
+
+def test_results_of_several_editions_keep_their_order_and_leave_gaps_out(project) -> None:
+    put(table(), root="published")
+    put(table() | {"dataset": "drawings"}, edition="quick")
+    found = results_of(["quick", "paper", "cpu", "quick"], "table_1", "scores.json")
+    assert [each["dataset"] for each in found] == ["drawings", table()["dataset"]]
 
 
 def test_the_paper_edition_testifies_before_cpu(project) -> None:

@@ -65,6 +65,23 @@ def test_l1_is_in_units_of_zero_to_one():
     assert metrics.l1(white, black).tolist() == [1, 1]
 
 
+def test_l1_off_the_lines_sees_colours_alone():
+    generator = torch.Generator().manual_seed(0)
+    truth, images = torch.rand(2, 3, 3, 8, 8, generator=generator) * 2 - 1
+    mask = (torch.rand(3, 1, 8, 8, generator=generator) > 0.4).float()
+    x = torch.ones(3, 1, 8, 8)
+    x[:, :, 3] = -1  # a line
+    mask[2] = 0  # nothing to look at
+    found = metrics.l1_off_the_lines(images, truth, x=x, mask=mask)
+    for k in range(2):
+        places = [(i, j) for i in range(8) for j in range(8) if i != 3 and mask[k, 0, i, j]]
+        off = [abs(images[k, c, i, j] - truth[k, c, i, j]).item() / 2 for i, j in places for c in range(3)]
+        assert found[k].item() == pytest.approx(sum(off) / len(off))
+    assert found[2] == 0
+    redrawn = torch.where((x > 0.9) & (mask > 0), images, truth)
+    torch.testing.assert_close(metrics.l1_off_the_lines(redrawn, truth, x=x, mask=mask), found)
+
+
 @pytest.fixture
 def random_alexnet(tmp_path, monkeypatch) -> Path:
     """A hub folder whose AlexNet has random convolutions, and no network behind it."""

@@ -27,7 +27,7 @@ from sources import sources
 ROOT = Path(__file__).parent.parent
 SMOKE = ROOT / "runs" / "smoke"
 LEFT_OUT = {"shoes", "pix2pix", "bicyclegan", "munit", "outputs", "comparison", "table_1", "colourisation"}
-LEFT_OUT |= {"matchers", "matching_ablation", "robustness"}
+LEFT_OUT |= {"matchers", "matching_ablation", "robustness", "choosing_the_match"}
 
 
 def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
@@ -57,6 +57,15 @@ def test_smoke_edition_is_whole(smoke: Path) -> None:
 def test_smoke_edition_draws_figures(smoke: Path) -> None:
     read = [nbformat.read(file, as_version=4) for file in (smoke / "notebooks").glob("*.ipynb")]
     assert sum(count_images(notebook) for notebook in read) >= 8
+
+
+def test_a_second_training_has_other_values_and_a_folder_of_its_own(smoke: Path) -> None:
+    first, second = (
+        json.loads((smoke / folder / "model.json").read_text())["provenance"]["parameters"]
+        for folder in ("training", "choosing_the_match/k5-seed0")
+    )
+    assert (first["patch"], second["patch"]) == (3, 5)
+    assert first | {"patch": 5} == second
 
 
 @pytest.fixture
@@ -189,7 +198,7 @@ def test_only_what_a_change_touches_runs_again(clone: Path) -> None:
     users = {name for name in STEPS if module in sources(clone / f"book/{name}.ipynb", clone)}
     assert users >= {"self_supervision", "training"} and not users & {"setup_check", "data", "network", "losses"}
     after_training = {"results", "translate_your_own", "introduction", "outputs", "comparison", "table_1", "claims"}
-    after_training |= {"speed", "colourisation", "matching_ablation", "robustness", "failures"}
+    after_training |= {"speed", "colourisation", "matching_ablation", "robustness", "failures", "choosing_the_match"}
     assert planned(clone) == users | after_training
 
 

@@ -52,6 +52,7 @@ STEPS = {
         after=("training", "matchers"), writes=("scores.json",), without=LONG, reads=("matching_ablation",)
     ),
     "robustness": Step(after=("training", "matchers"), writes=("curves.json",), without=LONG),
+    "choosing_the_match": Step(after=("training",), writes=("scores.json",), without=LONG),
     "failures": Step(after=("training",), writes=("warning.json",)),
     "claims": Step(after=EVIDENCE, writes=("claims.json",), reads=EVIDENCE),
     "translate_your_own": Step(after=("training",)),

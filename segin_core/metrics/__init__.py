@@ -7,7 +7,7 @@ from segin_core.metrics.frechet import frechet_distance, frechet_distance_gram, 
 from segin_core.metrics.inception import inception_features
 from segin_core.metrics.intervals import frechet_difference, frechet_score, kid_score, score
 from segin_core.metrics.perceptual import lpips_distance
-from segin_core.metrics.pixel import l1
+from segin_core.metrics.pixel import l1, l1_off_the_lines
 from segin_core.metrics.shift_tolerant import st_lpips
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "kid",
     "kid_score",
     "l1",
+    "l1_off_the_lines",
     "lpips_distance",
     "score",
     "st_lpips",
