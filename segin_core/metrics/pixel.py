@@ -3,7 +3,7 @@
 from einops import reduce
 from torch import Tensor
 
-PAPER = 0.9  # an x above this has no ink there
+BLANK = 0.9  # where x is above this there is no ink
 
 
 def l1(a: Tensor, b: Tensor) -> Tensor:
@@ -17,6 +17,6 @@ def l1_off_the_lines(images: Tensor, truth: Tensor, *, x: Tensor, mask: Tensor) 
     images, truth: b c h w in [-1, 1]; x: b 1 h w in [-1, 1]; mask: b 1 h w in [0, 1]. An input without such a place
     gets 0. Not in the paper: over the whole picture a network that only draws the lines anew does not look bad.
     """
-    places = mask * (x > PAPER)
+    places = mask * (x > BLANK)
     off = reduce((images - truth).abs() / 2, "b c h w -> b 1 h w", "mean")
     return (off * places).sum((1, 2, 3)) / places.sum((1, 2, 3)).clamp_min(1)
