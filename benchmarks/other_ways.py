@@ -14,7 +14,7 @@ from einops import rearrange
 from torch import Tensor
 from torch.nn import functional as F
 
-from segin_core.features import VGG_BLOCKS, VGG_DEPTHS, VGGFeatures
+from segin_core.vgg import VGG_BLOCKS, VGG_DEPTHS, VGGFeatures
 
 
 def literal_match(fx: Tensor, fr: Tensor, patch: int) -> Tensor:

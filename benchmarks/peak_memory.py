@@ -8,7 +8,7 @@ import torch
 from timing import peak_while
 from variants import images, variants
 
-from segin_core.features import VGGFeatures
+from segin_core.vgg import VGGFeatures
 
 
 def main() -> None:

@@ -40,10 +40,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 from variants import FLOORS, TIMED, WEIGHED, images, in_bf16, variants
 
-from segin_core.checkpoints import write_json
-from segin_core.features import VGG_DEPTHS, VGGFeatures, layer_stride
+from segin_core.book.provenance import provenance
 from segin_core.matching import auxiliary_image, match
-from segin_core.provenance import provenance
+from segin_core.running.files import write_json
+from segin_core.vgg import VGG_DEPTHS, VGGFeatures, layer_stride
 
 MATMUL_SIDE = 2048  # rows of the products that show what the processor can do: large enough to keep it busy
 LAYERS = tuple(f"relu{block}_1" for block in range(1, 6))

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segin_core.metrics import score
-from segin_core.metrics.intervals import Score
+from segin_core.evaluation.intervals import Score, score
 
 LEAST_ROUNDS = 3  # fewer say nothing about how far they scatter
 RESET = Path("/proc/self/clear_refs")  # Linux keeps a high-water mark of memory that can be set back

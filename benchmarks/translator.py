@@ -22,9 +22,9 @@ from timing import LEAST_ROUNDS, clocked, interleaved, milliseconds, ratio, whol
 from torch import Tensor, nn
 from torch.nn.utils import fuse_conv_bn_eval
 
-from segin_core.checkpoints import write_json
-from segin_core.pairs import seeded
-from segin_core.provenance import provenance
+from segin_core.book.provenance import provenance
+from segin_core.running.files import write_json
+from segin_core.running.randomness import seeded
 from segin_core.translator import BLOCKS, Translator
 
 Inputs = tuple[Tensor, Tensor]

@@ -10,9 +10,9 @@ import torch
 from other_ways import literal_match
 from torch import Tensor
 
-from segin_core.features import VGGFeatures
 from segin_core.matching import auxiliary_image, match, prepare_reference
-from segin_core.pairs import seeded
+from segin_core.running.randomness import seeded
+from segin_core.vgg import VGGFeatures
 
 # Each is measured against two passes through the VGG in the same arithmetic, the least that S can take.
 FLOORS = {

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segin_core.errors import InputError
-from segin_core.features import VGGFeatures, layer_stride
+from segin_core.vgg import VGGFeatures, layer_stride
 
 Grid = tuple[int, int]
 BLOCK = 2**22  # similarities held at once: 16 MB in fp32, so that the shifted additions stay in the processor's cache

@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from segin_core import losses
 from segin_core.discriminator import Discriminator
-from segin_core.features import VGGFeatures
 from segin_core.self_supervision import Batch
 from segin_core.translator import Translator
+from segin_core.vgg import VGGFeatures
 
 
 class SEGIN:

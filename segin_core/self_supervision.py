@@ -9,9 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from segin_core.features import VGGFeatures
+from segin_core.data.pairs import PairFolder
 from segin_core.matching import Grid, auxiliary_image, warp
-from segin_core.pairs import PairFolder, epoch_indices, seeded
+from segin_core.running.randomness import epoch_indices, seeded
+from segin_core.vgg import VGGFeatures
 
 RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 Corruption = Callable[..., Tensor]  # corrupt(w, source, *, generator) -> damaged w, as in corruption.py

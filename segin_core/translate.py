@@ -14,12 +14,12 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from segin_core.checkpoints import load_translator
+from segin_core.book.paths import runs
+from segin_core.data.images import read_image, save_png, to_pil, to_tensor
 from segin_core.errors import InputError
-from segin_core.features import VGGFeatures
-from segin_core.images import read_image, save_png, to_pil, to_tensor
 from segin_core.matching import Grid, auxiliary_image
-from segin_core.paths import runs
+from segin_core.running.checkpoints import load_translator
+from segin_core.vgg import VGGFeatures
 
 
 class Result(NamedTuple):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from segin_core.checkpoints import save_translator
+from segin_core.running.checkpoints import save_translator
 from segin_core.translator import Translator
 
 

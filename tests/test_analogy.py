@@ -20,10 +20,10 @@ from segin_core.baselines.analogy import (
     deep_image_analogy,
 )
 from segin_core.baselines.nearest_field import search, upsample
+from segin_core.data.images import to_tensor
 from segin_core.errors import InputError
-from segin_core.features import VGGFeatures
-from segin_core.images import to_tensor
-from segin_core.pairs import seeded
+from segin_core.running.randomness import seeded
+from segin_core.vgg import VGGFeatures
 
 SHALLOW = LEVELS[2:]  # of 32 px pictures, relu3_1 has 8 x 8 cells
 

@@ -18,8 +18,8 @@ from translator import arguments as network_arguments
 from translator import calibrated, folded, inputs
 from translator import main as time_network
 
-from segin_core.features import VGGFeatures
 from segin_core.matching import auxiliary_image, match
+from segin_core.vgg import VGGFeatures
 
 ROOT = Path(__file__).parent.parent
 

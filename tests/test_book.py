@@ -12,7 +12,7 @@ import yaml
 
 from check_html import check_notebook, toc_pages
 from notebooks import PUBLISHED, STEPS, load_index
-from segin_core.parameters import check_overrides, declared_parameters, load_overrides
+from segin_core.book.parameters import check_overrides, declared_parameters, load_overrides
 
 ROOT = Path(__file__).parent.parent
 EDITIONS = ("smoke", "quick", "cpu", "paper")

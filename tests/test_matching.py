@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from segin_core.errors import InputError
-from segin_core.features import VGGFeatures
 from segin_core.matching import auxiliary_image, match, pad_to_multiple, prepare_reference, warp
+from segin_core.vgg import VGGFeatures
 
 
 def literal_match(fx, fr, patch):
@@ -191,7 +191,7 @@ def test_bad_input_gets_one_sentence(call, word):
 
 LARGE = """
 import pathlib, re, resource, sys, torch
-from segin_core.features import VGGFeatures
+from segin_core.vgg import VGGFeatures
 from segin_core.matching import auxiliary_image
 x, r = torch.rand(1, 1, 1024, 1024) * 2 - 1, torch.rand(1, 3, 1024, 1024) * 2 - 1
 found = auxiliary_image(x, r, VGGFeatures(layers=("relu4_1",)))

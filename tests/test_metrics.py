@@ -13,11 +13,12 @@ from pytorch_fid import inception as fid_package
 from torch.nn import functional as F
 
 import segin_core.metrics as metrics
-from segin_core import weights
+from segin_core.data.images import to_tensor
 from segin_core.errors import InputError
-from segin_core.images import to_tensor
-from segin_core.metrics import broken_edges, efficientnet, intervals, perceptual, shift_tolerant
+from segin_core.evaluation import intervals
+from segin_core.metrics import broken_edges, efficientnet, perceptual, shift_tolerant
 from segin_core.metrics.edges import edges
+from segin_core.running import weights
 
 
 def images(count: int, height: int = 48, width: int | None = None) -> torch.Tensor:
@@ -325,7 +326,7 @@ def test_features_that_cannot_be_compared(distance):
 
 def test_score_of_a_mean_covers_it():
     generator = np.random.default_rng(0)
-    draws = [metrics.score(torch.tensor(generator.normal(size=40) + 3), resamples=200) for _ in range(100)]
+    draws = [intervals.score(torch.tensor(generator.normal(size=40) + 3), resamples=200) for _ in range(100)]
     assert 0.85 <= np.mean([low <= 3 <= high for low, high in (each["interval"] for each in draws)]) <= 1
     assert np.mean([each["value"] for each in draws]) == pytest.approx(3, abs=0.05)
     widths = [each["interval"][1] - each["interval"][0] for each in draws]
@@ -335,23 +336,23 @@ def test_score_of_a_mean_covers_it():
 def test_score_draws_several_arguments_together():
     generator = np.random.default_rng(0)
     a = generator.exponential(size=50)
-    ratio = metrics.score([a, 2 * a], lambda x, y: x.mean() / y.mean(), resamples=100)
+    ratio = intervals.score([a, 2 * a], lambda x, y: x.mean() / y.mean(), resamples=100)
     assert ratio["value"] == ratio["interval"][0] == ratio["interval"][1] == pytest.approx(0.5)
-    assert metrics.score([a], resamples=100) == metrics.score(a, resamples=100)
-    assert metrics.score(a, resamples=100) == metrics.score(list(a), resamples=100, seed=0)
-    assert metrics.score(a, resamples=100) != metrics.score(a, resamples=100, seed=1)
+    assert intervals.score([a], resamples=100) == intervals.score(a, resamples=100)
+    assert intervals.score(a, resamples=100) == intervals.score(list(a), resamples=100, seed=0)
+    assert intervals.score(a, resamples=100) != intervals.score(a, resamples=100, seed=1)
 
 
 @pytest.mark.parametrize("values", [[1.0], [[1.0, 2.0], [1.0, 2.0, 3.0]], [1.0, float("nan")]])
 def test_values_that_make_no_score(values):
     with pytest.raises(InputError, match="make no score"):
-        metrics.score(values, resamples=10)
+        intervals.score(values, resamples=10)
 
 
-@pytest.mark.parametrize("score", [metrics.frechet_score, metrics.kid_score])
+@pytest.mark.parametrize("score", [intervals.frechet_score, intervals.kid_score])
 def test_set_scores_cover_the_expected_distance(score, monkeypatch):
     """The centred percentiles cover the mean distance of many draws of this size; the plain ones would miss it."""
-    distance = {metrics.frechet_score: metrics.frechet_distance_gram, metrics.kid_score: metrics.kid}[score]
+    distance = {intervals.frechet_score: metrics.frechet_distance_gram, intervals.kid_score: metrics.kid}[score]
     generator, spread = np.random.default_rng(0), np.exp(-np.arange(128) / 20)
 
     def draw():
@@ -377,21 +378,21 @@ def test_set_scores_rank_known_distances():
     real = generator.normal(size=(60, 32))
     noise = generator.normal(size=(60, 32))
     near, far = real + 0.3 * noise + 0.1, real + 0.6 * noise + 0.6
-    for score in (metrics.frechet_score, metrics.kid_score):
+    for score in (intervals.frechet_score, intervals.kid_score):
         a, b = score(real, near, resamples=100), score(real, far, resamples=100)
         assert a["interval"][0] <= a["value"] <= a["interval"][1] < b["interval"][0]
-    assert metrics.frechet_score(real, near, resamples=9)["value"] == metrics.frechet_distance_gram(real, near)
-    better = metrics.frechet_difference(real, far, near, resamples=100)
+    assert intervals.frechet_score(real, near, resamples=9)["value"] == metrics.frechet_distance_gram(real, near)
+    better = intervals.frechet_difference(real, far, near, resamples=100)
     wanted = metrics.frechet_distance_gram(real, far) - metrics.frechet_distance_gram(real, near)
     assert better["value"] == pytest.approx(wanted) and better["interval"][0] > 0
-    assert metrics.frechet_difference(real, near, near, resamples=9) == {"value": 0, "interval": [0, 0]}
+    assert intervals.frechet_difference(real, near, near, resamples=9) == {"value": 0, "interval": [0, 0]}
 
 
 def test_set_scores_of_unequal_sets():
     a, b = np.random.default_rng(0).normal(size=(2, 12, 3))
-    assert metrics.frechet_score(a, b[:8], paired=False, resamples=20)["value"] > 0
+    assert intervals.frechet_score(a, b[:8], paired=False, resamples=20)["value"] > 0
     with pytest.raises(InputError, match="paired=False"):
-        metrics.frechet_score(a, b[:8])
+        intervals.frechet_score(a, b[:8])
 
 
 def test_broken_edges_look_at_places_and_not_at_colours() -> None:

@@ -19,10 +19,10 @@ from segin_core.baselines.munit import (
     style_distance,
     translate,
 )
-from segin_core.checkpoints import load_networks, save_networks
+from segin_core.data.pairs import PairBatch, PairFolder
 from segin_core.errors import InputError
-from segin_core.pairs import PairBatch, PairFolder
-from segin_core.training import checkpoint_path, resume, train
+from segin_core.running.checkpoints import load_networks, save_networks
+from segin_core.running.loop import checkpoint_path, resume, train
 
 OPTIONS = {"settings": {}, "checkpoint_every": 2, "log_every": 2, "progress": False}
 

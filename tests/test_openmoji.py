@@ -7,21 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import segin_core.openmoji as openmoji
+import segin_core.data.openmoji as openmoji
+from segin_core.data.openmoji import ALIKE, FILL, LINES, _ink, drawings, families, family_key, prepare, render, split
+from segin_core.data.pairs import PairFolder
 from segin_core.errors import InputError
-from segin_core.openmoji import (
-    ALIKE,
-    FILL,
-    LINES,
-    _ink,
-    drawings,
-    families,
-    family_key,
-    prepare,
-    render,
-    split,
-)
-from segin_core.pairs import PairFolder
 
 
 @pytest.fixture(scope="module")

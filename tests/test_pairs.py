@@ -4,8 +4,8 @@ import pytest
 import torch
 from PIL import Image
 
+from segin_core.data.pairs import PairFolder
 from segin_core.errors import InputError
-from segin_core.pairs import PairFolder
 
 
 @pytest.fixture

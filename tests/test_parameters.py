@@ -5,14 +5,14 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from segin_core.errors import InputError
-from segin_core.parameters import (
+from segin_core.book.parameters import (
     check_overrides,
     check_parameters,
     declared_parameters,
     load_overrides,
     papermill_command,
 )
+from segin_core.errors import InputError
 
 CELL = """edition: str = "quick"  # smoke, quick, cpu or paper
 lr: float = 2.0e-4  # paper: 2e-4

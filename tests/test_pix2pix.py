@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from segin_core.baselines.pix2pix import Discriminator, Generator, Pix2Pix, translate
-from segin_core.checkpoints import load_networks, save_networks
+from segin_core.data.pairs import PairBatch, PairFolder
 from segin_core.errors import InputError
-from segin_core.pairs import PairBatch, PairFolder
-from segin_core.training import checkpoint_path, resume, train
+from segin_core.running.checkpoints import load_networks, save_networks
+from segin_core.running.loop import checkpoint_path, resume, train
 
 
 def tiny(*, dropout=0.0, **arguments) -> Pix2Pix:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-import segin_core.pix2pix_format as pix2pix_format
+import segin_core.data.pix2pix_format as pix2pix_format
+from segin_core.data.pairs import PairFolder
+from segin_core.data.pix2pix_format import prepare, read_pair, scale_lines
 from segin_core.errors import InputError
-from segin_core.pairs import PairFolder
-from segin_core.pix2pix_format import prepare, read_pair, scale_lines
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"  # real pairs, where the authors have them
 

@@ -22,11 +22,11 @@ from segin_core.baselines.pixelnn import (
     pixel_search,
     regress,
 )
-from segin_core.checkpoints import load_networks, save_networks
+from segin_core.data.pairs import PairBatch, PairFolder
 from segin_core.errors import InputError
-from segin_core.features import VGGFeatures
-from segin_core.pairs import PairBatch, PairFolder
-from segin_core.training import checkpoint_path, resume, train
+from segin_core.running.checkpoints import load_networks, save_networks
+from segin_core.running.loop import checkpoint_path, resume, train
+from segin_core.vgg import VGGFeatures
 
 
 @pytest.fixture(scope="module")

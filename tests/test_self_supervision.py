@@ -6,9 +6,9 @@ import torch
 from einops import rearrange
 
 from segin_core.corruption import corrupt
-from segin_core.features import VGGFeatures
-from segin_core.pairs import PairFolder
+from segin_core.data.pairs import PairFolder
 from segin_core.self_supervision import SelfSupervision, rotate_hue, seeded, self_matches
+from segin_core.vgg import VGGFeatures
 
 
 @pytest.fixture(scope="module")

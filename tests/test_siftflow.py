@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from segin_core.baselines import siftflow
 from segin_core.baselines.siftflow import auxiliary_image, dense_sift, distance_transform, energy, sift_flow, warp
 from segin_core.errors import InputError
-from segin_core.pairs import seeded
+from segin_core.running.randomness import seeded
 
 
 def texture(size, seed, *, images=1):

@@ -184,7 +184,7 @@ def planned(clone: Path, edition: str = "smoke", run_which: str = "edition") -> 
 
 
 def test_only_what_a_change_touches_runs_again(clone: Path) -> None:
-    for pattern in ("book/*.ipynb", "params/smoke/*.yaml", "segin_core/*.py", "runs/smoke/*/*"):
+    for pattern in ("book/*.ipynb", "params/smoke/*.yaml", "segin_core/**/*.py", "runs/smoke/*/*"):
         for file in clone.glob(pattern):
             file.touch()
     assert planned(clone) == set()

@@ -1,4 +1,4 @@
-"""A tiny training run in a process of its own, for test_training.py to kill: python tiny_run.py PAIRS FOLDER STEPS."""
+"""A tiny training run in a process of its own, for test_loop.py to kill: python tiny_run.py PAIRS FOLDER STEPS."""
 
 import sys
 from functools import partial
@@ -7,14 +7,14 @@ from pathlib import Path
 import torch
 
 from segin_core.corruption import corrupt
+from segin_core.data.pairs import PairFolder
 from segin_core.discriminator import Discriminator
-from segin_core.features import VGGFeatures
 from segin_core.losses import Weights
-from segin_core.pairs import PairFolder
+from segin_core.running.loop import train
 from segin_core.segin import SEGIN
 from segin_core.self_supervision import SelfSupervision, self_matches
-from segin_core.training import train
 from segin_core.translator import Translator
+from segin_core.vgg import VGGFeatures
 
 
 def tiny_method(**arguments) -> SEGIN:

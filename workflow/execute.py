@@ -14,8 +14,8 @@ import papermill
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from papermill.exceptions import PapermillExecutionError
 
+from segin_core.book.parameters import check_overrides, load_overrides, overrides_file
 from segin_core.errors import InputError
-from segin_core.parameters import check_overrides, load_overrides, overrides_file
 
 
 def prefer_own_kernel() -> None:

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from segin_core.paths import data_cache
+from segin_core.book.paths import data_cache
 
 PUBLISHED = ("paper", "cpu", "quick")  # editions whose runs may be published, the best first
 INDEX = Path("published/index.json")

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from notebooks import STEPS
+from segin_core.book.parameters import check_overrides, load_overrides, overrides_file
 from segin_core.errors import InputError
-from segin_core.parameters import check_overrides, load_overrides, overrides_file
 
 
 def check_edition(edition: str) -> None:

@@ -17,8 +17,8 @@ from torch.nn import functional as F
 from segin_core.baselines.nearest_field import row_major, search, upsample, vote
 from segin_core.baselines.pix2pix import as_rgb
 from segin_core.errors import InputError
-from segin_core.features import CAFFE_SCALE, VGGFeatures, layer_stride
 from segin_core.matching import Grid, pad_to_multiple
+from segin_core.vgg import CAFFE_SCALE, VGGFeatures, layer_stride
 
 THRESHOLD = 0.05  # of the energy of a cell, from 0 (the map's least) to 1 (its most)
 VOTE = 3  # side of the patches of pixels that are averaged in the end

@@ -8,8 +8,8 @@ from torch.nn import functional as F
 
 from segin_core.baselines.initialisation import xavier_
 from segin_core.baselines.pix2pix import UNet, check_patches, patch_layers
+from segin_core.data.pairs import PairBatch
 from segin_core.errors import InputError
-from segin_core.pairs import PairBatch
 
 
 class Generator(UNet):

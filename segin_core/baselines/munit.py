@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 from segin_core.baselines.initialisation import kaiming_, normal_
 from segin_core.baselines.pix2pix import as_rgb
+from segin_core.data.pairs import PairBatch
 from segin_core.errors import InputError
-from segin_core.pairs import PairBatch
 
 STYLE_DOUBLINGS = 2  # the style encoder's depth doubles this often and then stays
 EPS = 1e-5

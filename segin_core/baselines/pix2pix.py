@@ -11,8 +11,8 @@ from torch.nn import functional as F
 
 from segin_core import losses
 from segin_core.baselines.initialisation import normal_
+from segin_core.data.pairs import PairBatch
 from segin_core.errors import InputError
-from segin_core.pairs import PairBatch
 
 Norm = Callable[[int], nn.Module]
 DROPOUTS = 3  # up-convolutions that dropout follows, from the bottleneck on

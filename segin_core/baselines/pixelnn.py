@@ -10,10 +10,11 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segin_core.data.pairs import PairBatch
 from segin_core.errors import InputError
-from segin_core.features import VGG_DEPTHS, VGGFeatures, layer_stride, map_likeness
+from segin_core.evaluation.protocol import map_likeness
 from segin_core.matching import BLOCK, pad_to_multiple
-from segin_core.pairs import PairBatch
+from segin_core.vgg import VGG_DEPTHS, VGGFeatures, layer_stride
 
 LAYERS = ("relu1_2", "relu2_2", "relu3_3", "relu4_3", "relu5_3")  # of the hypercolumns, one of each VGG block
 WINDOWS = (1, 3, 5, 10, 96)  # the paper's T; its pictures have 96 x 96 pixels, so the last is the whole picture

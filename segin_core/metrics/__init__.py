@@ -1,11 +1,10 @@
-"""Distances between images and between sets of images, each under its own name, and their intervals."""
+"""Distances between images and between sets of images, each under its own name."""
 
 from segin_core.metrics.diversity import consecutive_distances, diversity
 from segin_core.metrics.edges import broken_edges
 from segin_core.metrics.efficientnet import efficientnet_features
 from segin_core.metrics.frechet import frechet_distance, frechet_distance_gram, kid
 from segin_core.metrics.inception import inception_features
-from segin_core.metrics.intervals import frechet_difference, frechet_score, kid_score, score
 from segin_core.metrics.perceptual import lpips_distance
 from segin_core.metrics.pixel import l1, l1_off_the_lines
 from segin_core.metrics.shift_tolerant import st_lpips
@@ -15,16 +14,12 @@ __all__ = [
     "consecutive_distances",
     "diversity",
     "efficientnet_features",
-    "frechet_difference",
     "frechet_distance",
     "frechet_distance_gram",
-    "frechet_score",
     "inception_features",
     "kid",
-    "kid_score",
     "l1",
     "l1_off_the_lines",
     "lpips_distance",
-    "score",
     "st_lpips",
 ]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segin_core.errors import InputError
-from segin_core.weights import fill, packaged_file, read_tensors
+from segin_core.running.weights import fill, packaged_file, read_tensors
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 MEAN, DEVIATION = 127.0, 128.0  # of the Lite training, for pixels in 0..255, all channels alike

@@ -11,7 +11,7 @@ from pytorch_fid import inception
 from torch import Tensor
 
 from segin_core.errors import InputError
-from segin_core.weights import published_file, read_tensors
+from segin_core.running.weights import published_file, read_tensors
 
 
 @cache

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torchvision.models import alexnet
 
 from segin_core.errors import InputError
-from segin_core.weights import fill, packaged_file, published_file, read_tensors
+from segin_core.running.weights import fill, packaged_file, published_file, read_tensors
 
 ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
 LINEAR_SHA256 = {

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from segin_core.errors import InputError
 from segin_core.metrics.perceptual import layer_distance, pair_distances
-from segin_core.weights import packaged_file, read_tensors
+from segin_core.running.weights import packaged_file, read_tensors
 
 SHA256 = {
     "alex": "b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee",

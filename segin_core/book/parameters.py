@@ -10,8 +10,8 @@ import nbformat
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
+from segin_core.book.paths import project_root
 from segin_core.errors import InputError
-from segin_core.paths import project_root
 
 INJECTED = "# Parameters"  # first line of the cell that papermill adds behind the one tagged `parameters`
 PLAIN_TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "None": None}

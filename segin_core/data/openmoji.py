@@ -35,10 +35,10 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
+from segin_core.book.paths import data_cache
+from segin_core.data.hed import HED, sketch
+from segin_core.data.images import to_pil, to_tensor
 from segin_core.errors import InputError
-from segin_core.hed import HED, sketch
-from segin_core.images import to_pil, to_tensor
-from segin_core.paths import data_cache
 
 VERSION = "17.0.0"
 LINES = ("line", "line-supplement")  # the supplement (fill of the black edition) lies below the colours

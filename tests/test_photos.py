@@ -9,20 +9,18 @@ import torch
 import torch.nn.functional as F
 from PIL import Image, ImageDraw
 
-import segin_core.shoes as shoes
-from segin_core.errors import InputError
-from segin_core.hed import HED, thin_edges
-from segin_core.images import read_image, to_tensor
-from segin_core.pairs import PairFolder
-from segin_core.pix2pix_format import read_pair
-from segin_core.shoes import (
+import segin_core.data.photos as shoes
+from segin_core.data import cache
+from segin_core.data.cache import first_by_hash, named_files
+from segin_core.data.hed import HED, thin_edges
+from segin_core.data.images import read_image, to_tensor
+from segin_core.data.pairs import PairFolder
+from segin_core.data.photos import (
     edge_agreement,
     edges,
     find_photos,
-    first_by_hash,
     foreground,
     line_settings,
-    named_files,
     on_square,
     pair,
     prepare,
@@ -30,6 +28,8 @@ from segin_core.shoes import (
     split_as_given,
     split_by_product,
 )
+from segin_core.data.pix2pix_format import read_pair
+from segin_core.errors import InputError
 
 COLOURS = ("red", "green", "navy")
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"  # real photos, where the authors have them
@@ -164,7 +164,7 @@ def test_second_call_returns_at_once(flat, tmp_path, monkeypatch):
 @pytest.mark.parametrize("files_written", [0, 3, 7])  # none, one whole pair, two pairs and one file of the third
 def test_interrupted_and_resumed_is_the_same(flat, tmp_path, monkeypatch, files_written):
     whole = prepare(flat, 32, n_test=2, limit=(3, 1), cache=tmp_path / "whole", progress=False)
-    save, made, written = shoes.save_png, [], []
+    save, made, written = cache.save_png, [], []
 
     def stop(picture: Image.Image, path: Path) -> Path:
         if len(written) == files_written:
@@ -172,12 +172,12 @@ def test_interrupted_and_resumed_is_the_same(flat, tmp_path, monkeypatch, files_
         written.append(path)
         return save(picture, path)
 
-    monkeypatch.setattr(shoes, "save_png", stop)
+    monkeypatch.setattr(cache, "save_png", stop)
     with pytest.raises(KeyboardInterrupt):
         prepare(flat, 32, n_test=2, limit=(3, 1), cache=tmp_path / "cut", progress=False)
     assert not (tmp_path / "cut" / whole.relative_to(tmp_path / "whole")).exists(), "half a folder looks whole"
 
-    monkeypatch.setattr(shoes, "save_png", save)
+    monkeypatch.setattr(cache, "save_png", save)
     monkeypatch.setattr(shoes, "pair", lambda *given: made.append(1) or pair(*given))
     resumed = prepare(flat, 32, n_test=2, limit=(3, 1), cache=tmp_path / "cut", progress=False)
     assert len(made) == 4 - files_written // 3, "finished pairs are not made again"

@@ -13,19 +13,11 @@ import torch.nn.functional as F
 from PIL import Image
 from skimage.morphology import thin
 
+from segin_core.book.paths import data_cache
+from segin_core.data.cache import PARTS, check_size, digest, first_by_hash, named_files, write_pairs
+from segin_core.data.images import read_image, to_pil, to_tensor
+from segin_core.data.photos import find_photos, foreground
 from segin_core.errors import InputError
-from segin_core.images import read_image, to_pil, to_tensor
-from segin_core.paths import data_cache
-from segin_core.shoes import (
-    PARTS,
-    check_size,
-    digest,
-    find_photos,
-    first_by_hash,
-    foreground,
-    named_files,
-    write_pairs,
-)
 
 ORDERS = {"AB": "BA", "BA": "AB"}  # A, the edges, on the left or on the right; and the other order
 GREY, PALE = 10, 200  # 0..255: mean spread of the channels up to which a half is grey; lightness of white, after JPEG

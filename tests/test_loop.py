@@ -11,10 +11,10 @@ import pytest
 import torch
 from tiny_run import tiny_batches, tiny_method, tiny_train
 
-from segin_core.checkpoints import load_tensors
 from segin_core.errors import InputError
 from segin_core.losses import Weights
-from segin_core.training import TrainingStopped, checkpoint_path, decay_factor, train
+from segin_core.running.checkpoints import load_tensors
+from segin_core.running.loop import TrainingStopped, checkpoint_path, decay_factor, train
 
 STEPS = 40
 

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from segin_core.errors import InputError
+from segin_core.running.files import write_json
 from segin_core.translator import Translator
 
 
@@ -39,17 +40,6 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         raise InputError(
             f"{path}: no checkpoint of segin_core, or cut short ({error}); copy or make it again"
         ) from error
-
-
-def write_json(path: Path, content: Any) -> None:
-    """Write JSON: all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        temporary.write_text(json.dumps(content, indent=2) + "\n")
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def save_translator(folder: Path, translator: Translator, description: dict[str, Any]) -> Path:

@@ -1,17 +1,16 @@
 """Pairs of sketch and picture from a folder: any data set, made by `openmoji.prepare` or by hand."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 from torch.utils.data import Dataset
 
+from segin_core.data.images import read_image, to_tensor
 from segin_core.errors import InputError
-from segin_core.images import read_image, to_tensor
-from segin_core.paths import data_cache, runs
+from segin_core.running.randomness import epoch_indices
 
 KINDS = ("x", "y", "mask")
 
@@ -97,28 +96,3 @@ class PairBatches:
         return PairBatch(batch["x"], batch["y"])
 
 
-def epoch_indices(n: int, step: int, *, batch_size: int, seed: int) -> list[int]:
-    """Which of n pairs step `step` (from 0) uses: epochs are shuffled one after the other and cut into batches."""
-    first = step * batch_size
-    orders = {}
-    for position in range(first, first + batch_size):
-        epoch = position // n
-        if epoch not in orders:
-            orders[epoch] = torch.randperm(n, generator=seeded(seed, epoch))
-    return [int(orders[p // n][p % n]) for p in range(first, first + batch_size)]
-
-
-def seeded(*numbers: int) -> Generator:
-    """A generator whose seed mixes all the numbers, so that (1, 2) and (2, 1) differ."""
-    mixed = 0
-    for number in numbers:
-        mixed = (mixed * 1_000_003 + number + 1) % 2**63
-    return Generator().manual_seed(mixed)
-
-
-def edition_pairs(edition: str, split: str) -> PairFolder:
-    """The "train" or "test" pairs that an edition's data notebook prepared. Raises InputError if it has not run."""
-    file = runs(edition) / "data" / "dataset.json"
-    if not file.is_file():
-        raise InputError(f"runs/{edition}/data/dataset.json is missing: run the data notebook of this edition first.")
-    return PairFolder(data_cache() / json.loads(file.read_text())["folder"] / split)

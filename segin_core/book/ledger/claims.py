@@ -10,8 +10,8 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from segin_core.book.paths import project_root
 from segin_core.errors import InputError
-from segin_core.paths import project_root
 
 # The parts of the paper, in its order; a claim's `where` begins with one of them.
 SECTIONS = (

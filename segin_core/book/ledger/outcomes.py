@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from segin_core.claims.ledger import Cell, Claim, Eye, Ledger, Less, Nothing, Order, Seconds
-from segin_core.claims.result_files import Evidence, Interval, Score, ScoreTable, evidence, lookup, number, read_as
-from segin_core.claims.verdicts import (
+from segin_core.book.ledger.claims import Cell, Claim, Eye, Ledger, Less, Nothing, Order, Seconds
+from segin_core.book.ledger.result_files import Evidence, Interval, Score, ScoreTable, evidence, lookup, number, read_as
+from segin_core.book.ledger.verdicts import (
     HIGHER_IS_BETTER,
     Verdict,
     is_papers_metric,

@@ -5,9 +5,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segin_core.data.images import to_pil, to_tensor
 from segin_core.errors import InputError
-from segin_core.images import to_pil, to_tensor
-from segin_core.outputs import choose_references, load_pictures, save_pictures
+from segin_core.evaluation.protocol import choose_references
+from segin_core.evaluation.translate_batches import load_pictures, save_pictures
 
 
 def likeness_of(n: int) -> torch.Tensor:

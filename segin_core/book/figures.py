@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from segin_core.images import to_pil
+from segin_core.data.images import to_pil
 
 # Okabe and Ito's palette: told apart by colour-blind readers and in greyscale print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")

@@ -1,0 +1,1 @@
+"""What the notebooks need: parameters, paths, provenance, figures, the ledger of claims."""

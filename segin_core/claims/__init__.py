@@ -1,8 +1,0 @@
-"""The claims ledger: every claim of the paper, and the verdict that result files give on it, never typed by hand."""
-
-from segin_core.claims.ledger import SECTIONS, Cell, Eye, Ledger, Nothing, load_ledger
-from segin_core.claims.outcomes import Outcome, outcome
-from segin_core.claims.result_files import EVIDENCE
-from segin_core.claims.verdicts import Verdict
-
-__all__ = ["EVIDENCE", "SECTIONS", "Cell", "Eye", "Ledger", "Nothing", "Outcome", "Verdict", "load_ledger", "outcome"]

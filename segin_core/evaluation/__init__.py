@@ -1,0 +1,1 @@
+"""Translations of a whole test set, who is compared with whom, and intervals."""

@@ -1,0 +1,1 @@
+"""Training and what it leaves: the loop, checkpoints, the identity of a result."""
