@@ -10,7 +10,7 @@ from einops import rearrange, reduce
 from torch import Tensor
 from torch.nn import functional as F
 
-from segin_core.errors import InputError
+from segin_core.errors import InputError, check_pictures
 from segin_core.vgg import VGGFeatures, layer_stride
 
 Grid = tuple[int, int]
@@ -70,7 +70,7 @@ def _check_maps(fx: Tensor, fr: Tensor, patch: int) -> None:
 def _match_one(fx: Tensor, fr: Tensor, patch: int, chunk_rows: int | None) -> tuple[Tensor, Tensor]:
     """Eq. 1 for one pair: fx c h w, fr c h' w' -> index and score, both of length h * w."""
     (_, height, width), radius, grid_r = fx.shape, patch // 2, fr.shape[1:]
-    rows = min(height, chunk_rows or max(1, BLOCK // (width * math.prod(grid_r))))
+    rows = min(height, max(1, chunk_rows or BLOCK // (width * math.prod(grid_r))))
     x, r = (rearrange(each, "c h w -> c (h w)") for each in (F.pad(fx, (0, 0, radius, radius)), fr))
     norm_x, norm_r = patch_norms(fx, patch), patch_norms(fr, patch)
     # Three blocks serve all chunks: fresh memory for each would cost as much time as the additions.
@@ -190,10 +190,23 @@ def _average_overlaps(cells: Tensor, index: Tensor, grid: Grid, grid_r: Grid, ra
 
 
 def prepare_reference(r: Tensor, features: VGGFeatures, *, layer: str = "relu4_1") -> Reference:
-    """What Eq. 1 and 2 need of a reference r: b 3 h w in [-1, 1]. Many inputs then share its pass through the VGG."""
-    padded = pad_to_multiple(r, layer_stride(layer))
+    """What Eq. 1 and 2 need of a reference r: b 3 h w in [-1, 1]. Many inputs then share its pass through the VGG.
+
+    Raises InputError for pictures of another kind, and a layer that `features` does not give.
+    """
+    check_pictures(r, channels=(3,))
+    padded = pad_to_multiple(r.float(), layer_stride(layer))
+    return Reference(padded, _features_at(padded, features, layer).float(), layer)
+
+
+def _features_at(images: Tensor, features: VGGFeatures, layer: str) -> Tensor:
+    """Phi of Eq. 1 at one layer: b c h/delta w/delta, or InputError if these features lack it."""
     with torch.no_grad():
-        return Reference(padded, features(padded)[layer].float(), layer)
+        found = features(images)
+    if layer not in found:
+        given = ", ".join(found)
+        raise InputError(f"layer={layer!r} is not among the features' own ({given}); choose one, or make others")
+    return found[layer]
 
 
 def auxiliary_image(
@@ -214,16 +227,17 @@ def auxiliary_image(
 
     Fastest on a CPU with `features.to(memory_format=torch.channels_last)`, called under
     `torch.autocast("cpu", torch.bfloat16)`: the VGG then computes in bf16, the match itself stays in fp32.
-    Raises InputError for a reference prepared at another layer.
+    Raises InputError for pictures of another kind (see `check_pictures`), a patch or blend that there is not, a layer
+    that `features` does not give, and a reference prepared at another one.
     """
+    check_pictures(x)
     if isinstance(r, Tensor):
         r = prepare_reference(r, features, layer=layer)
     if r.layer != layer:
         raise InputError(
             f"the reference was prepared at {r.layer}, not at {layer}; prepare it again with layer={layer!r}"
         )
-    with torch.no_grad():
-        fx = features(pad_to_multiple(x, layer_stride(layer)))[layer]
+    fx = _features_at(pad_to_multiple(x.float(), layer_stride(layer)), features, layer)
     image, fr = (each.expand(len(x), -1, -1, -1) if len(each) == 1 else each for each in (r.image, r.features))
     index, score = match(fx, fr, patch, chunk_rows=chunk_rows)
     grid, grid_r = (fx.shape[2], fx.shape[3]), (fr.shape[2], fr.shape[3])

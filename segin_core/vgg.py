@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from pathlib import Path
 
@@ -27,7 +28,12 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def layer_stride(layer: str) -> int:
-    """Delta of Eq. 2 in pixels: how many image pixels one cell of this layer's grid covers, e.g. 8 for relu4_1."""
+    """Delta of Eq. 2 in pixels: how many image pixels one cell of this layer's grid covers, e.g. 8 for relu4_1.
+
+    Raises InputError for a name that no layer of a VGG has.
+    """
+    if not re.fullmatch("relu[1-5]_[1-4]", layer):
+        raise InputError(f"layer={layer!r} is no layer of a VGG here; choose from relu1_1 ... relu5_4")
     return 2 ** (int(layer[4]) - 1)
 
 

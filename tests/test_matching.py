@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from segin_core.errors import InputError
+from segin_core.errors import InputError, check_pictures
 from segin_core.matching import auxiliary_image, match, pad_to_multiple, prepare_reference, warp
 from segin_core.vgg import VGGFeatures
 
@@ -187,6 +187,65 @@ def test_bad_input_gets_one_sentence(call, word):
     with pytest.raises(InputError, match=word) as caught:
         call(torch.rand(1, 8, 6, 6))
     assert "\n" not in str(caught.value)
+
+
+def picture(channels=3, size=64, batch=1):
+    return torch.rand(batch, channels, size, size, generator=torch.Generator().manual_seed(channels)) * 2 - 1
+
+
+NO_PICTURES = {
+    "bytes": ((picture() * 127).byte(), "give floats in"),
+    "values of bytes as floats": ((picture() + 1) * 127.5, "not in \\[-1, 1\\]"),
+    "NaN": (picture() * float("nan"), "NaN"),
+    "infinite": (picture() / 0, "inf"),
+    "one picture without b": (picture()[0], "b 1 or 3 h w"),
+    "four channels": (picture(4), "b 1 or 3 h w"),
+    "none": (picture()[:0], "holds no pictures"),
+    "an array": (picture().numpy(), "ndarray is no tensor of pictures"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_PICTURES)
+def test_what_is_no_picture_gets_one_sentence(kind):
+    given, word = NO_PICTURES[kind]
+    features = VGGFeatures(layers=("relu2_1",))
+    for call in (
+        lambda: check_pictures(given),
+        lambda: check_pictures(picture(), given),
+        lambda: auxiliary_image(given, picture(), features, layer="relu2_1"),
+    ):
+        with pytest.raises(InputError, match=word) as caught:
+            call()
+        assert "\n" not in str(caught.value)
+    with pytest.raises(InputError):
+        prepare_reference(given, features, layer="relu2_1")
+
+
+def test_pictures_that_go_together():
+    check_pictures(picture(), picture().double(), 1.4 * picture().bfloat16())
+    for other in (picture(1), picture(size=32), picture(batch=2)):
+        with pytest.raises(InputError, match="do not go together"):
+            check_pictures(picture(), other)
+    with pytest.raises(InputError, match="give b 3 h w"):
+        prepare_reference(picture(1), VGGFeatures(layers=("relu2_1",)), layer="relu2_1")
+
+
+def test_double_precision_matches_alike():
+    features = VGGFeatures(layers=("relu2_1",))
+    single = auxiliary_image(picture(1), picture(), features, layer="relu2_1")
+    double = auxiliary_image(picture(1).double(), picture().double(), features, layer="relu2_1")
+    assert all(torch.equal(a, b) for a, b in zip(single[:3], double[:3], strict=True))
+
+
+@pytest.mark.parametrize(
+    ("layer", "word"), [("relu4_1", r"not among the features' own \(relu3_1\)"), ("conv3", "no layer")]
+)
+def test_a_layer_that_the_features_lack_is_named(layer, word):
+    features = VGGFeatures(layers=("relu3_1",))
+    with pytest.raises(InputError, match=word):
+        auxiliary_image(picture(1), picture(), features, layer=layer)
+    with pytest.raises(InputError, match=word):
+        prepare_reference(picture(), features, layer=layer)
 
 
 LARGE = """
