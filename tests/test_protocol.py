@@ -1,14 +1,12 @@
-"""Who is paired with whom in the protocols, and lossless files of pictures."""
+"""Who is paired with whom in the protocols."""
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from segin_core.data.images import to_pil, to_tensor
 from segin_core.errors import InputError
 from segin_core.evaluation.protocol import choose_references
-from segin_core.evaluation.translate_batches import load_pictures, save_pictures
 
 
 def likeness_of(n: int) -> torch.Tensor:
@@ -50,11 +48,3 @@ def test_choice_depends_on_the_seed_alone():
 def test_too_few_pictures_are_refused():
     with pytest.raises(InputError, match="5 test pictures are not enough"):
         choose_references(likeness_of(5), diverse=5, per_input=20, few=3, seed=0)
-
-
-def test_pictures_are_kept_as_a_png_would_keep_them(tmp_path):
-    stack = torch.rand(2, 3, 3, 8, 8) * 2.4 - 1.2
-    path = save_pictures(tmp_path / "one.safetensors", {"many": stack}, {"method": "none"})
-    found, description = load_pictures(path)
-    assert description == {"method": "none"}
-    assert torch.equal(found["many"][1, 2], to_tensor(to_pil(stack[1, 2])))

@@ -77,9 +77,18 @@ def to_pil(image: Tensor) -> Image.Image:
     image = image[0] if image.ndim == 4 and len(image) == 1 else image
     if image.ndim != 3 or image.shape[0] not in (1, 3):
         raise InputError(f"A tensor of shape {tuple(image.shape)} is no picture: give one of 1 or 3 x h x w.")
-    bytes_ = ((image.detach().float().cpu().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-    pixels = rearrange(bytes_, "c h w -> h w c").numpy()
+    pixels = rearrange(to_bytes(image).cpu(), "c h w -> h w c").numpy()
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
+
+
+def to_bytes(pictures: Tensor) -> Tensor:
+    """Stacks `... c h w` in [-1, 1] as uint8, as a PNG holds them; values outside the range are clamped."""
+    return ((pictures.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def from_bytes(pictures: Tensor) -> Tensor:
+    """uint8 stacks `... c h w` back to float32 in [-1, 1]."""
+    return pictures.float() / 127.5 - 1
 
 
 def save_png(image: Tensor | Image.Image, path: str | Path) -> Path:

@@ -1,27 +1,99 @@
-"""Translations of a whole test set: in batches, kept as bytes, in one lossless file."""
+"""A whole test set, translated or measured: a slice at a time in floats, everything that is kept in bytes."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from segin_core.data.images import from_bytes, to_bytes
+from segin_core.errors import InputError
+from segin_core.matching import auxiliary_image
 from segin_core.running.checkpoints import load_tensors, save_tensors
+from segin_core.translator import Translator
+from segin_core.vgg import VGGFeatures
+
+Progress = Callable[[range], Iterable[int]]
+
+
+@torch.no_grad()
+def translate_batches(
+    translate: Callable[..., dict[str, Tensor]], *stacks: Tensor, batch_size: int = 20,
+    device: str | torch.device = "cpu", progress: Progress = iter,
+) -> dict[str, Tensor]:  # fmt: skip
+    """Translate n inputs, `batch_size` of them at a time on `device`; the results are kept on the CPU.
+
+    stacks: n rows each, of pictures (n c h w in [-1, 1], or bytes, which become that on the device) or anything else
+    (noise, say). `translate` takes a slice of each stack and returns tensors by name. Pictures among them (floats with
+    1 or 3 channels), masks too, come back as bytes for `from_bytes`, an index or a score as they are. `progress` wraps
+    the range of the slices' first rows, as tqdm does. Raises InputError for stacks of different lengths or without rows.
+    """
+    made: dict[str, list[Tensor]] = {}
+    for part in _slices(stacks, batch_size, device, progress):
+        for name, found in translate(*part).items():
+            made.setdefault(name, []).append((to_bytes(found) if _is_picture(found) else found).cpu())
+    return {name: torch.cat(parts) for name, parts in made.items()}
+
+
+@torch.no_grad()
+def in_batches(
+    measure: Callable[..., Tensor], *stacks: Tensor, batch_size: int = 50, device: str | torch.device = "cpu",
+    progress: Progress = iter,
+) -> Tensor:  # fmt: skip
+    """`measure` (a distance, or features) of n rows, a slice at a time as `translate_batches`: n numbers, or n d."""
+    return torch.cat([measure(*part).cpu() for part in _slices(stacks, batch_size, device, progress)])
+
+
+def segin(translator: Translator, features: VGGFeatures, matching: dict[str, Any]) -> Callable[..., dict[str, Tensor]]:
+    """Section III for `translate_batches`: (x, r) to W(x, r) and N(x, W), under the match that N was trained with.
+
+    matching: `layer`, `patch` and `blend` of `auxiliary_image`, such as the file of a network holds them.
+    """
+    how = {name: matching[name] for name in ("layer", "patch", "blend")}
+
+    def translate(x: Tensor, r: Tensor) -> dict[str, Tensor]:
+        w = auxiliary_image(x, r, features, **how)
+        return {**feed(x, w.image), "auxiliary": w.image, "index": w.index, "score": w.score}
+
+    feed = fed(translator)
+    return translate
+
+
+def fed(translator: Translator) -> Callable[..., dict[str, Tensor]]:
+    """N alone for `translate_batches`: (x, W) to N(x, W), "image", and, where N has one, its "mask" in [0, 1]."""
+
+    def translate(x: Tensor, w: Tensor) -> dict[str, Tensor]:
+        return {name: found for name, found in translator(x, w)._asdict().items() if found is not None}
+
+    return translate
+
+
+def _slices(
+    stacks: tuple[Tensor, ...], batch_size: int, device: str | torch.device, progress: Progress
+) -> Iterator[list[Tensor]]:
+    lengths = {len(stack) for stack in stacks}
+    if len(lengths) != 1 or 0 in lengths:
+        raise InputError(f"stacks of {[len(stack) for stack in stacks]} rows: give as many rows of each, at least one")
+    for begin in progress(range(0, *lengths, batch_size)):
+        parts = [stack[begin : begin + batch_size].to(device) for stack in stacks]
+        yield [from_bytes(part) if part.dtype == torch.uint8 else part for part in parts]
+
+
+def _is_picture(found: Tensor) -> bool:
+    return found.is_floating_point() and found.ndim >= 4 and found.shape[-3] in (1, 3)
 
 
 def save_pictures(path: Path, pictures: dict[str, Tensor], description: dict[str, Any]) -> Path:
-    """Write stacks `... c h w` in [-1, 1] as 8-bit values, as a PNG would hold them: all of it or nothing."""
-    save_tensors(path, {name: _to_bytes(stack) for name, stack in pictures.items()}, description)
+    """Write stacks `... c h w`, bytes or in [-1, 1], as 8-bit values, as a PNG would hold them: all or nothing."""
+    as_bytes = {name: to_bytes(stack) if stack.is_floating_point() else stack for name, stack in pictures.items()}
+    save_tensors(path, as_bytes, description)
     return path
 
 
 def load_pictures(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The stacks that `save_pictures` wrote, back in [-1, 1], and their description; InputError as `load_tensors`."""
     stored, description = load_tensors(path)
-    return {name: stack.float() / 127.5 - 1 for name, stack in stored.items()}, description
-
-
-def _to_bytes(stack: Tensor) -> Tensor:
-    return ((stack.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+    return {name: from_bytes(stack) for name, stack in stored.items()}, description
