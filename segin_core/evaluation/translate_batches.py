@@ -29,7 +29,7 @@ def translate_batches(
     stacks: n rows each, of pictures (n c h w in [-1, 1], or bytes, which become that on the device) or anything else
     (noise, say). `translate` takes a slice of each stack and returns tensors by name. Pictures among them (floats with
     1 or 3 channels), masks too, come back as bytes for `from_bytes`, an index or a score as they are. `progress` wraps
-    the range of the slices' first rows, as tqdm does. Raises InputError for stacks of different lengths or without rows.
+    the range of the slices' first rows, as tqdm does. Raises InputError for stacks of unlike lengths or without rows.
     """
     made: dict[str, list[Tensor]] = {}
     for part in _slices(stacks, batch_size, device, progress):
