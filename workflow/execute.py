@@ -16,6 +16,7 @@ from papermill.exceptions import PapermillExecutionError
 
 from segin_core.book.parameters import check_overrides, load_overrides, overrides_file
 from segin_core.errors import InputError
+from segin_core.running.files import written_whole
 
 
 def prefer_own_kernel() -> None:
@@ -56,9 +57,8 @@ def execute(notebook: Path, edition: str, output: Path, log: Path) -> None:
         raise InputError(f"{failed} (the notebook up to there: {log})") from None
     # of each progress bar the copy keeps what a terminal would still show at the end
     executed, _ = CoalesceStreamsPreprocessor().preprocess(nbformat.read(log, as_version=4), {})
-    partial = output.with_name(f".{output.name}.partial")
-    nbformat.write(executed, partial)
-    partial.replace(output)
+    with written_whole(output) as partial:
+        partial.write_text(nbformat.writes(executed) + "\n", encoding="utf-8")
 
 
 def main() -> int:

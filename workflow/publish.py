@@ -22,6 +22,7 @@ from PIL import Image
 from check_html import check_notebook, injected_edition
 from notebooks import INDEX, PUBLISHED, STEPS, executed, load_index, published
 from segin_core.errors import InputError
+from segin_core.running.files import written_whole
 
 KEPT = {"notebook": ("kernelspec", "language_info"), "cell": ("tags",)}  # metadata
 RESULT_LIMIT, PICTURE_LIMIT, NOTEBOOK_LIMIT = 300_000, 150_000, 1_500_000  # bytes
@@ -143,10 +144,8 @@ def write(file: Path, content: bytes) -> None:
     """Whole or not at all; a file that is already so stays untouched."""
     if file.is_file() and file.read_bytes() == content:
         return
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.partial")
-    partial.write_bytes(content)
-    partial.replace(file)
+    with written_whole(file) as partial:
+        partial.write_bytes(content)
 
 
 def publish(edition: str, name: str) -> str:

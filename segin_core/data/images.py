@@ -1,9 +1,7 @@
 """Pictures in and out: any file a user may have, to and from tensors `c h w` in [-1, 1]."""
 
-import os
 import warnings
 from pathlib import Path
-from uuid import uuid4
 
 import numpy as np
 import torch
@@ -12,6 +10,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from segin_core.errors import InputError
+from segin_core.running.files import written_whole
 
 _EIGHT_BIT = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "HSV", "LAB"}
 
@@ -98,13 +97,10 @@ def save_png(image: Tensor | Image.Image, path: str | Path) -> Path:
     """
     path = Path(path)
     image = to_pil(image) if isinstance(image, Tensor) else image
-    partial = path.with_name(f".{path.name}.{uuid4().hex}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        image.save(partial, format="PNG")
-        os.replace(partial, path)
+        with written_whole(path) as partial:
+            image.save(partial, format="PNG")
     except OSError as problem:
-        partial.unlink(missing_ok=True) if partial.parent.is_dir() else None
         raise InputError(
             f"{path} cannot be written ({problem.strerror}): choose a folder you may write to."
         ) from problem

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +12,15 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from segin_core.errors import InputError
-from segin_core.running.files import write_json
+from segin_core.running.files import write_json, written_whole
 from segin_core.translator import Translator
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
-    """Write tensors and a JSON description into one safetensors file: all of it or nothing (temporary name, rename)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    """Write tensors and a JSON description into one safetensors file: all of it or nothing."""
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    try:
+    with written_whole(path) as temporary:
         save_file(flat, temporary, metadata={"json": json.dumps(description)})
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
