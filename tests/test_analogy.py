@@ -278,8 +278,9 @@ def test_the_last_level_may_be_a_deeper_one(features):
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        ({"r": torch.zeros(2, 3, 32, 32)}, "no analogy"),
-        ({"r": torch.zeros(1, 1, 32, 32)}, "no analogy"),
+        ({"r": torch.zeros(2, 3, 32, 32)}, "a reference for each x"),
+        ({"x": torch.full((1, 1, 32, 32), 255.0)}, "not in"),
+        ({"r": torch.zeros(1, 1, 32, 32)}, "holds no pictures"),
         ({"levels": ()}, "at least one layer"),
         ({"levels": SHALLOW[::-1]}, "deep to shallow"),
         ({"levels": (Level("relu3_3", patch=3),)}, "do not give relu3_3"),

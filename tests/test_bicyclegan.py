@@ -13,10 +13,10 @@ from segin_core.baselines.bicyclegan import (
     Encoder,
     Generator,
     kl_loss,
-    least_squares,
     reconstruct,
     reparameterise,
 )
+from segin_core.baselines.shared import halved, least_squares
 from segin_core.data.pairs import PairBatch, PairFolder
 from segin_core.errors import InputError
 from segin_core.running.checkpoints import load_networks, save_networks
@@ -86,7 +86,7 @@ def test_discriminator_judges_two_scales():
     assert [m.shape[2:] for m in discriminator(torch.rand(1, 3, 64, 64))] == [(14, 14), (6, 6)]
     assert [scale[0].out_channels for scale in discriminator.scales] == [8, 4]
     white = torch.ones(1, 3, 32, 32)
-    assert torch.equal(discriminator.smaller(white), white[..., :16, :16])  # no grey rim
+    assert torch.equal(halved(white), white[..., :16, :16])  # no grey rim
 
 
 def test_parameters_come_in_the_order_in_which_data_meets_them():

@@ -12,13 +12,12 @@ from segin_core.baselines.munit import (
     Generator,
     LayerNorm,
     adaptive_instance_norm,
-    adversarial_loss,
     convolution,
-    discriminator_loss,
     instance_norm,
     style_distance,
     translate,
 )
+from segin_core.baselines.shared import judged, least_squares
 from segin_core.data.pairs import PairBatch, PairFolder
 from segin_core.errors import InputError
 from segin_core.running.checkpoints import load_networks, save_networks
@@ -215,8 +214,11 @@ def test_adversarial_losses_are_least_squares_of_every_scale():
         n = r.numel()
         judge += sum((float(v) - 1) ** 2 for v in r.flatten()) / n + sum(float(v) ** 2 for v in f.flatten()) / n
         fool += sum((float(v) - 1) ** 2 for v in f.flatten()) / n
-    assert discriminator_loss(real, fake).item() == pytest.approx(judge, rel=1e-5)
-    assert adversarial_loss(fake).item() == pytest.approx(fool, rel=1e-5)
+    scores = {0: real, 1: fake}
+    assert judged(lambda place: scores[int(place)], torch.tensor(0), torch.tensor(1)).item() == pytest.approx(
+        judge, rel=1e-5
+    )
+    assert least_squares(fake, 1.0).item() == pytest.approx(fool, rel=1e-5)
 
 
 def written_out(method: MUNIT, batch: PairBatch) -> tuple[dict, list[torch.Tensor]]:
@@ -247,13 +249,13 @@ def test_the_objective_is_written_out(three):
     torch.manual_seed(5)
     found = method.update(three)
     # D steps first, so the copy's G is judged by the D that has just learnt
-    dx, dy = before.discriminator_x, before.discriminator_y
+    dx, dy = before.networks["discriminator_x"], before.networks["discriminator_y"]
     torch.manual_seed(5)
     with torch.no_grad():
         _, (x, y, in_x, in_y) = written_out(before, three)
     judged = sum(((v - 1) ** 2).mean() for v in (*dx(x), *dy(y))) + sum((v**2).mean() for v in (*dx(in_x), *dy(in_y)))
     torch.testing.assert_close(found["discriminator"], judged.detach())
-    for d, after in ((dx, method.discriminator_x), (dy, method.discriminator_y)):
+    for d, after in ((dx, method.networks["discriminator_x"]), (dy, method.networks["discriminator_y"])):
         wanted = torch.autograd.grad(judged, d.parameters(), retain_graph=True)
         for p, q in zip(wanted, after.parameters(), strict=True):
             torch.testing.assert_close(p, q.grad)
@@ -266,7 +268,10 @@ def test_the_objective_is_written_out(three):
     total = sum(weight * terms[name] for name, weight in (
         ("recon_x", 7), ("recon_s", 2), ("recon_c", 3), ("gan", 5), ("recon_x_cyc", 11),
     ))  # fmt: skip
-    for old, new in ((before.generator_x, method.generator_x), (before.generator_y, method.generator_y)):
+    for old, new in (
+        (before.networks["generator_x"], method.networks["generator_x"]),
+        (before.networks["generator_y"], method.networks["generator_y"]),
+    ):
         wanted = torch.autograd.grad(total, old.parameters(), retain_graph=True)
         for p, q in zip(wanted, new.parameters(), strict=True):
             torch.testing.assert_close(p, q.grad, rtol=1e-3, atol=1e-4)
@@ -304,7 +309,7 @@ def test_losses_are_finite_under_bf16(three):
         with torch.autocast("cpu", torch.bfloat16):
             found = method.update(three)
         assert all(value.dtype == torch.float32 and value.isfinite() for value in found.values())
-    for network in (method.generator_x, method.generator_y):
+    for network in (method.networks["generator_x"], method.networks["generator_y"]):
         assert all(p.grad.isfinite().all() for p in network.parameters())
 
 
@@ -329,8 +334,12 @@ def test_generators_are_judged_by_the_new_discriminators_under_bf16_too(three):
     torch.manual_seed(5)
     with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
         _, (_, _, in_x, in_y) = written_out(before, three)
-        old = adversarial_loss(before.discriminator_x(in_x)) + adversarial_loss(before.discriminator_y(in_y))
-        new = adversarial_loss(method.discriminator_x(in_x)) + adversarial_loss(method.discriminator_y(in_y))
+        old = least_squares(before.networks["discriminator_x"](in_x), 1.0) + least_squares(
+            before.networks["discriminator_y"](in_y), 1.0
+        )
+        new = least_squares(method.networks["discriminator_x"](in_x), 1.0) + least_squares(
+            method.networks["discriminator_y"](in_y), 1.0
+        )
     assert abs(new - old) > 0.1
     torch.testing.assert_close(found["gan"], new, rtol=1e-2, atol=1e-2)
 
@@ -385,10 +394,12 @@ def test_saved_generators_come_back(three, tmp_path):
     generators = {name: method.networks[name] for name in ("generator_x", "generator_y")}
     path = save_networks(tmp_path / "model.safetensors", generators, {"method": "munit"})
     loaded, description = load_networks(path, dict.fromkeys(generators, Generator))
-    wanted = translate(method.generator_x, method.generator_y, three.x, reference=three.y)
+    wanted = translate(method.networks["generator_x"], method.networks["generator_y"], three.x, reference=three.y)
     assert torch.equal(translate(*loaded.values(), three.x, reference=three.y), wanted)
     assert description["method"] == "munit"
-    assert Discriminator(**method.discriminator_x.config).config == method.discriminator_x.config
+    assert (
+        Discriminator(**method.networks["discriminator_x"].config).config == method.networks["discriminator_x"].config
+    )
 
 
 def test_what_does_not_fit_is_named(three):

@@ -83,38 +83,38 @@ def literal_search(query, exemplars, window):
 )  # fmt: skip
 def test_pixel_search_is_brute_force(height, width, k, window, seed):
     generator = torch.Generator().manual_seed(seed)
-    query = F.normalize(torch.randn(2, 5, height, width, generator=generator), dim=1)
-    exemplars = F.normalize(torch.randn(2, k, 5, height, width, generator=generator), dim=2)
-    found = pixel_search(query, exemplars, window=window)
-    for one in range(2):
-        cosines = literal_search(query[one], exemplars[one], window)
-        torch.testing.assert_close(found.score[one], cosines.max(2).values)
-        assert torch.equal(found.exemplar[one] * height * width + found.position[one], cosines.max(2).indices)
+    query = F.normalize(torch.randn(5, height, width, generator=generator), dim=0)
+    exemplars = F.normalize(torch.randn(k, 5, height, width, generator=generator), dim=1)
+    for searched, found in enumerate(pixel_search(query, exemplars, window=window), start=1):
+        cosines = literal_search(query, exemplars[:searched], window)
+        torch.testing.assert_close(found.score, cosines.max(2).values)
+        assert torch.equal(found.exemplar * height * width + found.position, cosines.max(2).indices)
+    assert searched == k
 
 
 def test_a_picture_of_many_chunks_is_searched_alike(monkeypatch):
-    query, exemplars = F.normalize(torch.randn(1, 4, 9, 7), dim=1), F.normalize(torch.randn(1, 2, 4, 9, 7), dim=2)
-    at_once = [pixel_search(query, exemplars, window=window) for window in (None, 3, 4, 8)]
+    query, exemplars = F.normalize(torch.randn(4, 9, 7), dim=0), F.normalize(torch.randn(2, 4, 9, 7), dim=1)
+    at_once = [pixel_search(query, exemplars, window=window)[-1] for window in (None, 3, 4, 8)]
     monkeypatch.setattr("segin_core.baselines.pixelnn.BLOCK", 1)
     for window, wanted in zip((None, 3, 4, 8), at_once, strict=True):
-        found = pixel_search(query, exemplars, window=window)
+        found = pixel_search(query, exemplars, window=window)[-1]
         assert torch.equal(found.position, wanted.position) and torch.equal(found.exemplar, wanted.exemplar)
 
 
 def test_the_search_finds_a_shift_only_if_the_window_reaches_it():
-    exemplar = F.normalize(torch.randn(1, 8, 12, 12), dim=1)
-    query = exemplar.roll((-2, 3), (2, 3))  # the pixel (i, j) was at (i + 2, j - 3)
+    exemplar = F.normalize(torch.randn(8, 12, 12), dim=0)
+    query = exemplar.roll((-2, 3), (1, 2))  # the pixel (i, j) was at (i + 2, j - 3)
     inner, place = (slice(0, 9), slice(3, 12)), torch.arange(144).view(12, 12)
     for window, reached in ((None, True), (7, True), (5, False)):
-        found = pixel_search(query, exemplar[None], window=window)
-        assert torch.equal(found.position[0][inner], place[2:11, 0:9]) == reached
+        found = pixel_search(query, exemplar[None], window=window)[-1]
+        assert torch.equal(found.position[inner], place[2:11, 0:9]) == reached
 
 
 def test_the_search_is_exact_under_autocast_too():
-    query, exemplars = F.normalize(torch.rand(1, 64, 8, 8), dim=1), F.normalize(torch.rand(1, 2, 64, 8, 8), dim=2)
+    query, exemplars = F.normalize(torch.rand(64, 8, 8), dim=0), F.normalize(torch.rand(2, 64, 8, 8), dim=1)
     with torch.autocast("cpu", torch.bfloat16):
-        found = pixel_search(query, exemplars)
-    assert all(torch.equal(a, b) for a, b in zip(found, pixel_search(query, exemplars), strict=True))
+        found = pixel_search(query, exemplars)[-1]
+    assert all(torch.equal(a, b) for a, b in zip(found, pixel_search(query, exemplars)[-1], strict=True))
 
 
 def test_hypercolumns_have_length_one_and_weigh_the_layers_alike(features):
@@ -151,14 +151,14 @@ def test_the_regressor_is_a_perceptron_over_upsampled_hypercolumns(two, features
 
 
 def test_compose_adds_what_regression_lost_at_the_matched_pixel():
-    fx, smooth, pictures = torch.rand(1, 3, 4, 5) - 0.5, torch.rand(1, 2, 3, 4, 5), torch.rand(1, 2, 3, 4, 5)
-    exemplar, position = torch.randint(2, (1, 4, 5)), torch.randint(20, (1, 4, 5))
-    image = compose(fx, smooth, pictures, PixelMatch(exemplar, position, torch.rand(1, 4, 5)))
+    fx, smooth, pictures = torch.rand(3, 4, 5) - 0.5, torch.rand(2, 3, 4, 5), torch.rand(2, 3, 4, 5)
+    exemplar, position = torch.randint(2, (4, 5)), torch.randint(20, (4, 5))
+    image = compose(fx, smooth, pictures, PixelMatch(exemplar, position, torch.rand(4, 5)))
     for i, j in itertools.product(range(4), range(5)):
-        y, x = divmod(int(position[0, i, j]), 5)
-        e = int(exemplar[0, i, j])
-        wanted = fx[0, :, i, j] + pictures[0, e, :, y, x] - smooth[0, e, :, y, x]
-        torch.testing.assert_close(image[0, :, i, j], wanted.clamp(-1, 1))
+        y, x = divmod(int(position[i, j]), 5)
+        e = int(exemplar[i, j])
+        wanted = fx[:, i, j] + pictures[e, :, y, x] - smooth[e, :, y, x]
+        torch.testing.assert_close(image[:, i, j], wanted.clamp(-1, 1))
 
 
 @pytest.mark.parametrize("window", [None, 1, 3])
@@ -180,12 +180,12 @@ def test_several_outputs_differ(six, trained, features):
     fx = regress(six.x, trained, features)
     index = nearest_exemplars(fx[:1], fx[1:], features, k=3)[0]
     smooth, pictures = fx[1:][index], six.y[1:][index]
-    made = list(outputs(fx[:1], smooth, pictures, features, neighbours=(1, 3), windows=WINDOWS))
-    assert {(each.neighbours, each.window) for each in made} == set(itertools.product((1, 3), WINDOWS))
-    assert all(not torch.equal(a.image, b.image) for a, b in itertools.combinations(made[:-2], 2))
-    query, exemplars = hypercolumns(fx[:1], features), hypercolumns(smooth, features)[None]
-    wanted = compose(fx[:1], smooth[None], pictures[None], pixel_search(query, exemplars, window=3))
-    assert torch.equal(next(each.image for each in made if each[:2] == (3, 3)), wanted)
+    made = outputs(fx[0], smooth, pictures, features, neighbours=(1, 3), windows=WINDOWS)
+    assert made.keys() == set(itertools.product((1, 3), WINDOWS))
+    assert all(not torch.equal(a, b) for a, b in itertools.combinations(list(made.values())[:-2], 2))
+    query, exemplars = hypercolumns(fx[:1], features)[0], hypercolumns(smooth, features)
+    wanted = compose(fx[0], smooth, pictures, pixel_search(query, exemplars, window=3)[-1])
+    assert torch.equal(made[3, 3], wanted)
 
 
 def test_training_lowers_the_error_and_leaves_the_vgg_alone(course, six, features):
@@ -239,11 +239,11 @@ def test_any_size_is_regressed_and_batches_change_nothing(trained, features):
 
 
 def test_what_does_not_fit_is_named(two, trained, features):
-    unit = F.normalize(torch.rand(1, 4, 6, 6), dim=1)
+    unit = F.normalize(torch.rand(4, 6, 6), dim=0)
     for window in (0, -3):
         with pytest.raises(InputError, match=rf"window={window}: .* at least 1"):
             pixel_search(unit, unit[None], window=window)
-    for exemplars in (unit[None, ..., :5], unit[None, :, :3], unit, torch.cat([unit[None]] * 2)):
+    for exemplars in (unit[None, ..., :5], unit[None, :3], unit):
         with pytest.raises(InputError, match="cannot be searched"):
             pixel_search(unit, exemplars)
     for k in (0, 3):
@@ -251,7 +251,7 @@ def test_what_does_not_fit_is_named(two, trained, features):
             nearest_exemplars(two.y, two.y, features, k=k)
     for neighbours in ((), (0,), (1, 3)):
         with pytest.raises(InputError, match="each K must be from 1 to 2"):
-            next(outputs(two.y[:1], two.y, two.y, features, neighbours=neighbours))
+            outputs(two.y[0], two.y, two.y, features, neighbours=neighbours)
     for x_r, r in ((two.x[..., :16], two.y), (two.x, two.y[..., :16]), (two.x[:1], two.y), (two.x, two.y[:1])):
         with pytest.raises(InputError, match="do not go together"):
             auxiliary_image(two.x, x_r, r, trained, features)

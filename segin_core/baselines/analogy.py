@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segin_core.baselines.nearest_field import row_major, search, upsample, vote
-from segin_core.baselines.pix2pix import as_rgb
+from segin_core.baselines.shared import as_rgb, check_pair
 from segin_core.errors import InputError
 from segin_core.matching import Grid, pad_to_multiple
 from segin_core.vgg import CAFFE_SCALE, VGGFeatures, layer_stride
@@ -87,10 +87,7 @@ def auxiliary_image(
 
 
 def _check(x: Tensor, r: Tensor, features: VGGFeatures, levels: tuple[Level, ...]) -> None:
-    if x.ndim != 4 or r.ndim != 4 or len(x) != len(r) or x.shape[1] not in (1, 3) or r.shape[1] != 3:
-        raise InputError(
-            f"x of shape {tuple(x.shape)} and r of shape {tuple(r.shape)} make no analogy; give b 1|3 h w and b 3 h w"
-        )
+    check_pair(x, r)
     names = [level.layer for level in levels]
     if missing := [name for name in names if name not in features.layers]:
         raise InputError(f"features do not give {missing[0]}; make them with VGGFeatures(layers={tuple(names)})")

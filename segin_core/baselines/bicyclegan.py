@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segin_core.baselines.initialisation import xavier_
-from segin_core.baselines.pix2pix import UNet, check_patches, patch_layers
+from segin_core.baselines import shared
+from segin_core.baselines.pix2pix import UNet
 from segin_core.data.pairs import PairBatch
 from segin_core.errors import InputError
 
@@ -23,7 +23,7 @@ class Generator(UNet):
     def __init__(self, width: int = 64, depth: int = 8, nz: int = 8) -> None:
         super().__init__(width, depth, norm=nn.InstanceNorm2d, bias=True, codes=[nz] * depth)
         self.config = {"width": width, "depth": depth, "nz": nz}
-        xavier_(self)
+        shared.xavier_(self)
 
 
 class EncoderBlock(nn.Module):
@@ -56,14 +56,13 @@ class Encoder(nn.Module):
 
     def __init__(self, width: int = 64, blocks: int = 4, nz: int = 8) -> None:
         super().__init__()
-        if min(width, blocks, nz) < 1:
-            raise InputError(f"width={width}, blocks={blocks}, nz={nz}: an encoder needs at least 1 of each")
         self.config = {"width": width, "blocks": blocks, "nz": nz}
+        shared.check_positive("encoder", **self.config)
         depths = [width * min(i + 1, 4) for i in range(blocks + 1)]
         self.first = nn.Conv2d(3, width, 4, 2, 1)
         self.blocks = nn.Sequential(*(EncoderBlock(depths[i], depths[i + 1]) for i in range(blocks)))
         self.mu, self.logvar = (nn.Linear(depths[-1], nz) for _ in range(2))
-        xavier_(self)
+        shared.xavier_(self)
 
     def forward(self, y: Tensor) -> tuple[Tensor, Tensor]:
         multiple = 2 ** (self.config["blocks"] + 1)
@@ -88,15 +87,14 @@ class Discriminator(nn.Module):
         if width % 2:
             raise InputError(f"width={width} must be even: the half scale has half of it")
         self.config = {"width": width, "layers": layers}
-        self.smaller = nn.AvgPool2d(3, 2, 1, count_include_pad=False)
         self.scales = nn.ModuleList(
-            patch_layers(3, wide, layers, norm=nn.InstanceNorm2d, bias=True) for wide in (width, width // 2)
+            shared.patch_layers(3, wide, layers, norm=nn.InstanceNorm2d, bias=True) for wide in (width, width // 2)
         )
-        xavier_(self)
+        shared.xavier_(self)
 
     def forward(self, y: Tensor) -> list[Tensor]:
-        small = self.smaller(y)
-        check_patches(small, self.config["layers"])
+        small = shared.halved(y)
+        shared.check_patches(small, self.config["layers"])
         return [layers(image) for layers, image in zip(self.scales, (y, small), strict=True)]
 
 
@@ -140,23 +138,21 @@ class BicycleGAN:
         random = self.generator(x, z)
         mu, logvar = self.encoder(y)
         encoded = self.generator(x, reparameterise(mu, logvar, noise))
+        self.discriminator.requires_grad_(False)
+        self.discriminator_2.requires_grad_(False)
         terms = {
-            **self._adversarial_terms(encoded, random),
+            "adversarial": shared.least_squares(self.discriminator(encoded), 1.0),
+            "adversarial_2": shared.least_squares(self.discriminator_2(random), 1.0),
             "reconstruction": F.l1_loss(encoded, y),
             "latent": F.l1_loss(self._read(random), z),
             "kl": kl_loss(mu, logvar),
         }
-        self._step(sum(self.weights[name] * term for name, term in terms.items()), "generator", "encoder")
-        found = self._update_discriminators((y, encoded.detach()), (others, random.detach()))
-        return found | {name: term.detach() for name, term in terms.items()}
-
-    def _adversarial_terms(self, encoded: Tensor, random: Tensor) -> dict[str, Tensor]:
-        self.discriminator.requires_grad_(False)
-        self.discriminator_2.requires_grad_(False)
-        return {
-            "adversarial": least_squares(self.discriminator(encoded), 1.0),
-            "adversarial_2": least_squares(self.discriminator_2(random), 1.0),
-        }
+        total = sum(self.weights[name] * term for name, term in terms.items())
+        shared.descend(total, self.optimisers["generator"], self.optimisers["encoder"])
+        for name, real, made in (("discriminator", y, encoded), ("discriminator_2", others, random)):
+            terms[name] = shared.judged(self.networks[name].requires_grad_(True), real, made)
+            shared.descend(terms[name], self.optimisers[name])
+        return {name: term.detach() for name, term in terms.items()}
 
     def _read(self, random: Tensor) -> Tensor:
         """E's mean code of G's picture, through which G learns but E does not: together they could hide z in it."""
@@ -164,22 +160,6 @@ class BicycleGAN:
         mu, _ = self.encoder(random)
         self.encoder.requires_grad_(True)
         return mu
-
-    def _update_discriminators(self, *seen: tuple[Tensor, Tensor]) -> dict[str, Tensor]:
-        """A step of D, then of D2, each with its real and its generated images; the loss is the sum of both halves."""
-        found = {}
-        for name, (real, fake) in zip(("discriminator", "discriminator_2"), seen, strict=True):
-            network = self.networks[name].requires_grad_(True)
-            found[name] = least_squares(network(real), 1.0) + least_squares(network(fake), 0.0)
-            self._step(found[name], name)
-        return {name: loss.detach() for name, loss in found.items()}
-
-    def _step(self, loss: Tensor, *names: str) -> None:
-        for name in names:
-            self.optimisers[name].zero_grad(set_to_none=True)
-        loss.backward()
-        for name in names:
-            self.optimisers[name].step()
 
 
 def reparameterise(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
@@ -190,11 +170,6 @@ def reparameterise(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:
 def reconstruct(generator: Generator, encoder: Encoder, x: Tensor, y: Tensor) -> Tensor:
     """G(x, E's mean code of y): the colours of y on the drawing x, b 3 h w; y may be another picture's."""
     return generator(x, encoder(y)[0])
-
-
-def least_squares(maps: list[Tensor], target: float) -> Tensor:
-    """LSGAN: mean (score - target)^2, summed over the scales."""
-    return sum((scores.float() - target).square().mean() for scores in maps)
 
 
 def kl_loss(mu: Tensor, logvar: Tensor) -> Tensor:

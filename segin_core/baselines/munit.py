@@ -17,8 +17,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segin_core.baselines.initialisation import kaiming_, normal_
-from segin_core.baselines.pix2pix import as_rgb
+from segin_core.baselines import shared
 from segin_core.data.pairs import PairBatch
 from segin_core.errors import InputError
 
@@ -36,6 +35,11 @@ class Codes(NamedTuple):
 def convolution(channels: int, depth: int, kernel: int, *, stride: int = 1) -> nn.Conv2d:
     """A convolution with reflected borders: b channels h w -> b depth h/stride w/stride."""
     return nn.Conv2d(channels, depth, kernel, stride, (kernel - 1) // 2, padding_mode="reflect")
+
+
+def halving(depths: list[int], activation: nn.Module) -> list[nn.Module]:
+    """4 x 4 convolutions that halve the grid, from each depth to the next, with the activation after each."""
+    return [layer for pair in pairwise(depths) for layer in (convolution(*pair, 4, stride=2), activation)]
 
 
 def instance_norm(h: Tensor) -> Tensor:
@@ -92,15 +96,12 @@ class ContentEncoder(nn.Module):
         depths = [width * 2**i for i in range(downsamplings + 1)]
         halving = (convolution(*pair, 4, stride=2) for pair in pairwise(depths))
         self.convolutions = nn.ModuleList([convolution(3, width, 7), *halving])
-        self.blocks = nn.ModuleList(ResidualBlock(depths[-1]) for _ in range(blocks))
+        self.blocks = nn.Sequential(*(ResidualBlock(depths[-1]) for _ in range(blocks)))
 
-    def forward(self, images: Tensor) -> Tensor:
-        h = images
+    def forward(self, h: Tensor) -> Tensor:
         for layer in self.convolutions:
             h = F.relu(instance_norm(layer(h)))
-        for block in self.blocks:
-            h = block(h)
-        return h
+        return self.blocks(h)
 
 
 class StyleEncoder(nn.Sequential):
@@ -111,9 +112,7 @@ class StyleEncoder(nn.Sequential):
 
     def __init__(self, width: int, downsamplings: int, style_dim: int) -> None:
         depths = [width * 2 ** min(i, STYLE_DOUBLINGS) for i in range(downsamplings + 1)]
-        layers = [convolution(3, width, 7), nn.ReLU()]
-        for pair in pairwise(depths):
-            layers += [convolution(*pair, 4, stride=2), nn.ReLU()]
+        layers = [convolution(3, width, 7), nn.ReLU(), *halving(depths, nn.ReLU())]
         super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(depths[-1], style_dim))
 
 
@@ -124,19 +123,17 @@ class Decoder(nn.Module):
         super().__init__()
         depths = [width * 2**i for i in range(upsamplings, -1, -1)]
         self.blocks = nn.ModuleList(ResidualBlock(depths[0]) for _ in range(blocks))
-        self.upsampling = nn.ModuleList(
+        self.upsampling = nn.Sequential(*(
             nn.Sequential(nn.Upsample(scale_factor=2), convolution(*pair, 5), LayerNorm(pair[1]), nn.ReLU())
             for pair in pairwise(depths)
-        )
+        ))  # fmt: skip
         self.image = convolution(width, 3, 7)
 
-    def forward(self, content: Tensor, adain: Tensor) -> Tensor:
-        h = content
+    def forward(self, h: Tensor, adain: Tensor) -> Tensor:
         for block, parameters in zip(self.blocks, adain, strict=True):
             h = block(h, parameters)
-        for block in self.upsampling:
-            h = block(h)
-        return torch.tanh(self.image(h).float())  # in bf16 a nearly white output would be exactly 1, without gradient
+        # in bf16 a nearly white output would be exactly 1, without gradient
+        return torch.tanh(self.image(self.upsampling(h)).float())
 
 
 class Generator(nn.Module):
@@ -156,7 +153,7 @@ class Generator(nn.Module):
             "width": width, "style_dim": style_dim, "downsamplings": downsamplings,
             "style_downsamplings": style_downsamplings, "blocks": blocks, "mlp_width": mlp_width,
         }  # fmt: skip
-        _check_positive("generator", self.config)
+        shared.check_positive("MUNIT's generator", **self.config)
         self.content_encoder = ContentEncoder(width, downsamplings, blocks)
         self.style_encoder = StyleEncoder(width, style_downsamplings, style_dim)
         numbers = blocks * 2 * 2 * width * 2**downsamplings
@@ -165,7 +162,7 @@ class Generator(nn.Module):
             nn.Linear(mlp_width, numbers),
         )  # fmt: skip
         self.decoder = Decoder(width, downsamplings, blocks)
-        kaiming_(self)
+        shared.kaiming_(self)
 
     def encode(self, images: Tensor) -> Codes:
         """b 3 h w in [-1, 1] -> its content and its style."""
@@ -212,23 +209,19 @@ class Discriminator(nn.Module):
     def __init__(self, width: int = 64, *, layers: int = 4, scales: int = 3) -> None:
         super().__init__()
         self.config = {"width": width, "layers": layers, "scales": scales}
-        _check_positive("discriminator", self.config)
-        self.scales = nn.ModuleList(self._scale() for _ in range(scales))
-        normal_(self)
-
-    def _scale(self) -> nn.Sequential:
-        depths = [3, *(self.config["width"] * 2**i for i in range(self.config["layers"]))]
-        layers = []
-        for pair in pairwise(depths):
-            layers += [convolution(*pair, 4, stride=2), nn.LeakyReLU(0.2)]
-        return nn.Sequential(*layers, nn.Conv2d(depths[-1], 1, 1))
+        shared.check_positive("MUNIT's discriminator", **self.config)
+        depths = [3, *(width * 2**i for i in range(layers))]
+        self.scales = nn.ModuleList(
+            nn.Sequential(*halving(depths, nn.LeakyReLU(0.2)), nn.Conv2d(depths[-1], 1, 1)) for _ in range(scales)
+        )
+        shared.normal_(self)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         self._check(images)
         maps = []
         for scale in self.scales:
             maps.append(scale(images).float())
-            images = F.avg_pool2d(images, 3, 2, 1, count_include_pad=False)
+            images = shared.halved(images)
         return maps
 
     def _check(self, images: Tensor) -> None:
@@ -238,21 +231,6 @@ class Discriminator(nn.Module):
                 f"images of {images.shape[2]} x {images.shape[3]} pixels are too small for MUNIT's discriminator: "
                 f"its smallest scale must have {least} pixels a side; use fewer layers or scales"
             )
-
-
-def _check_positive(name: str, config: dict[str, int]) -> None:
-    if low := [key for key, value in config.items() if value < 1]:
-        raise InputError(f"MUNIT's {name}: {low[0]}={config[low[0]]} must be at least 1")
-
-
-def discriminator_loss(real: list[Tensor], fake: list[Tensor]) -> Tensor:
-    """LSGAN for D: mean (D(real) - 1)^2 + mean D(fake)^2, summed over the scales' maps."""
-    return sum(((r - 1) ** 2).mean() + (f**2).mean() for r, f in zip(real, fake, strict=True))
-
-
-def adversarial_loss(fake: list[Tensor]) -> Tensor:
-    """LSGAN for the generators: mean (D(fake) - 1)^2, summed over the scales' maps."""
-    return sum(((f - 1) ** 2).mean() for f in fake)
 
 
 class Exchange(NamedTuple):
@@ -279,20 +257,15 @@ def generator_terms(
     translation. gan: `discriminator`, the target's, takes the translation for real. recon_x_cyc: images from the
     content found again and their own style.
     """
-    terms = {}
-    if weights["gan"]:
-        terms["gan"] = adversarial_loss(discriminator(made.images))
-    if weights["recon_x"]:
-        terms["recon_x"] = F.l1_loss(source.decode(*made.codes), images)
-    if weights["recon_s"]:
-        terms["recon_s"] = F.l1_loss(target.encode_style(made.images), made.style)
-    if weights["recon_c"] or weights["recon_x_cyc"]:
-        content = target.encode_content(made.images)
-    if weights["recon_c"]:
-        terms["recon_c"] = F.l1_loss(content, made.codes.content)
-    if weights["recon_x_cyc"]:
-        terms["recon_x_cyc"] = F.l1_loss(source.decode(content, made.codes.style), images)
-    return terms
+    content = target.encode_content(made.images)
+    terms = {
+        "gan": lambda: shared.least_squares(discriminator(made.images), 1.0),
+        "recon_x": lambda: F.l1_loss(source.decode(*made.codes), images),
+        "recon_s": lambda: F.l1_loss(target.encode_style(made.images), made.style),
+        "recon_c": lambda: F.l1_loss(content, made.codes.content),
+        "recon_x_cyc": lambda: F.l1_loss(source.decode(content, made.codes.style), images),
+    }
+    return {name: term() for name, term in terms.items() if weights[name]}
 
 
 class MUNIT:
@@ -311,8 +284,6 @@ class MUNIT:
         weight_decay: float = 1e-4, recon_x: float = 10.0, recon_s: float = 1.0, recon_c: float = 1.0,
         gan: float = 1.0, recon_x_cyc: float = 0.0,
     ) -> None:  # fmt: skip
-        self.generator_x, self.generator_y = generator_x, generator_y
-        self.discriminator_x, self.discriminator_y = discriminator_x, discriminator_y
         self.weights = {
             "gan": gan, "recon_x": recon_x, "recon_s": recon_s, "recon_c": recon_c, "recon_x_cyc": recon_x_cyc,
         }  # fmt: skip
@@ -320,42 +291,31 @@ class MUNIT:
             "generator_x": generator_x, "generator_y": generator_y,
             "discriminator_x": discriminator_x, "discriminator_y": discriminator_y,
         }  # fmt: skip
+        pairs = {"generators": (generator_x, generator_y), "discriminators": (discriminator_x, discriminator_y)}
         self.optimisers = {
             kind: torch.optim.Adam([*x.parameters(), *y.parameters()], lr=lr, betas=betas, weight_decay=weight_decay)
-            for kind, x, y in (
-                ("generators", generator_x, generator_y), ("discriminators", discriminator_x, discriminator_y)
-            )
-        }  # fmt: skip
+            for kind, (x, y) in pairs.items()
+        }
 
     def update(self, batch: PairBatch) -> dict[str, Tensor]:
         """One step of the discriminators, then one of the generators; returns the loss terms, unweighted.
 
         batch: x b 1 h w (or b 3 h w) and y b 3 h w on the networks' device. Each term is the sum over both domains.
         """
-        x, y = as_rgb(batch.x), batch.y.roll(1, 0)
-        made_y = exchange(self.generator_x, self.generator_y, x)
-        made_x = exchange(self.generator_y, self.generator_x, y)
-        found = self._update_discriminators(x, y, made_x.images, made_y.images) if self.weights["gan"] else {}
-        one = generator_terms(self.generator_x, self.generator_y, self.discriminator_y, x, made_y, self.weights)
-        other = generator_terms(self.generator_y, self.generator_x, self.discriminator_x, y, made_x, self.weights)
+        gx, gy, dx, dy = self.networks.values()
+        x, y = shared.as_rgb(batch.x), batch.y.roll(1, 0)
+        made_y, made_x = exchange(gx, gy, x), exchange(gy, gx, y)
+        found, both = {}, nn.ModuleList([dx, dy]).requires_grad_(True)
+        if self.weights["gan"]:
+            found["discriminator"] = shared.judged(dx, x, made_x.images) + shared.judged(dy, y, made_y.images)
+            shared.descend(found["discriminator"], self.optimisers["discriminators"])
+        # frozen for the generators' step; autocast would also give it the weights it cast before this one
+        both.requires_grad_(False)
+        one = generator_terms(gx, gy, dy, x, made_y, self.weights)
+        other = generator_terms(gy, gx, dx, y, made_x, self.weights)
         terms = {name: one[name] + other[name] for name in one}
-        self.optimisers["generators"].zero_grad(set_to_none=True)
-        sum(self.weights[name] * term for name, term in terms.items()).backward()
-        self.optimisers["generators"].step()
-        return found | {name: term.detach() for name, term in terms.items()}
-
-    def _update_discriminators(self, x: Tensor, y: Tensor, fake_x: Tensor, fake_y: Tensor) -> dict[str, Tensor]:
-        both = ((self.discriminator_x, x, fake_x), (self.discriminator_y, y, fake_y))
-        for model, _, _ in both:
-            model.requires_grad_(True)
-        loss = sum(discriminator_loss(model(real), model(fake.detach())) for model, real, fake in both)
-        self.optimisers["discriminators"].zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimisers["discriminators"].step()
-        for model, _, _ in both:
-            # frozen for the generators' step; autocast would also give it the weights it cast before this one
-            model.requires_grad_(False)
-        return {"discriminator": loss.detach()}
+        shared.descend(sum(self.weights[name] * term for name, term in terms.items()), self.optimisers["generators"])
+        return {name: term.detach() for name, term in (found | terms).items()}
 
 
 def translate(
@@ -369,7 +329,7 @@ def translate(
     """
     if style is not None and reference is not None:
         raise InputError("MUNIT: a style and a reference were both given; a reference is there for its style, give one")
-    images = as_rgb(x)
+    images = shared.as_rgb(x)
     if reference is not None:
         style = generator_y.encode_style(reference)
     elif style is None:

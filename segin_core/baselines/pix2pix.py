@@ -2,37 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
-from einops import repeat
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segin_core import losses
-from segin_core.baselines.initialisation import normal_
+from segin_core.baselines.shared import Norm, as_rgb, beside, check_patches, descend, normal_, patch_layers
 from segin_core.data.pairs import PairBatch
 from segin_core.errors import InputError
 
-Norm = Callable[[int], nn.Module]
 DROPOUTS = 3  # up-convolutions that dropout follows, from the bottleneck on
 
 
-class Down(nn.Sequential):
-    """LeakyReLU, but for the first; 4 x 4 convolution; the norm if given: b c h w -> b depth h/2 w/2."""
-
-    def __init__(self, channels: int, depth: int, *, first: bool, norm: Norm | None, bias: bool) -> None:
-        convolution = nn.Conv2d(channels, depth, 4, 2, 1, bias=bias)
-        super().__init__(*([] if first else [nn.LeakyReLU(0.2)]), convolution, *([norm(depth)] if norm else []))
-
-
-class Up(nn.Sequential):
-    """ReLU, transposed 4 x 4 convolution, the norm and dropout if given: b c h w -> b depth 2h 2w."""
-
-    def __init__(self, channels: int, depth: int, *, norm: Norm | None, bias: bool, dropout: float | None) -> None:
-        convolution = nn.ConvTranspose2d(channels, depth, 4, 2, 1, bias=bias)
-        after = [*([norm(depth)] if norm else []), *([] if dropout is None else [nn.Dropout(dropout)])]
-        super().__init__(nn.ReLU(), convolution, *after)
+def present(*modules: nn.Module | None) -> nn.Sequential:
+    """Those of the modules that there are, one after the other."""
+    return nn.Sequential(*(module for module in modules if module is not None))
 
 
 class UNet(nn.Module):
@@ -57,16 +41,16 @@ class UNet(nn.Module):
             )
         self.codes, last = codes, depth - 1
         depths = [width * min(2**i, 8) for i in range(depth)]
-        self.down = nn.ModuleList(
-            Down(channels + code, out, first=i == 0, norm=norm if 0 < i < last else None, bias=bias)
-            for i, (channels, code, out) in enumerate(zip([3, *depths[:-1]], codes, depths, strict=True))
-        )
-        ups = depths[-2::-1]
-        self.up = nn.ModuleList(
-            Up(channels, out, norm=norm, bias=bias, dropout=dropout if i < DROPOUTS else None)
-            for i, (channels, out) in enumerate(zip([depths[-1], *(2 * out for out in ups[:-1])], ups, strict=True))
-        )
-        self.up.append(Up(2 * width, 3, norm=None, bias=True, dropout=None))
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        for i, (channels, code, out) in enumerate(zip([3, *depths[:-1]], codes, depths, strict=True)):
+            convolution = nn.Conv2d(channels + code, out, 4, 2, 1, bias=bias)
+            between = norm(out) if 0 < i < last else None
+            self.down.append(present(nn.LeakyReLU(0.2) if i else None, convolution, between))
+        outs = [*depths[-2::-1], 3]
+        for i, (channels, out) in enumerate(zip([depths[-1], *(2 * out for out in outs[:-1])], outs, strict=True)):
+            convolution = nn.ConvTranspose2d(channels, out, 4, 2, 1, bias=bias or i == last)
+            dropped = nn.Dropout(dropout) if dropout is not None and i < min(DROPOUTS, last) else None
+            self.up.append(present(nn.ReLU(), convolution, norm(out) if i < last else None, dropped))
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         self._check(x, z)
@@ -150,25 +134,15 @@ class Pix2Pix:
         # drawn on the processor, by the generator whose state `training.train` saves
         z = torch.randn(len(x), self.generator.config["noise"]).to(x.device)
         output = self.generator(x, z)
-        found = self._update_discriminator(x, y, output.detach())
-        self.discriminator.requires_grad_(False)
-        terms = {
-            "adversarial": losses.adversarial_loss(self.discriminator(x, output).float()),
-            "reconstruction": F.l1_loss(output, y),
-        }
-        self.optimisers["generator"].zero_grad(set_to_none=True)
-        (terms["adversarial"] + self.l1 * terms["reconstruction"]).backward()
-        self.optimisers["generator"].step()
-        return found | {name: term.detach() for name, term in terms.items()}
-
-    def _update_discriminator(self, x: Tensor, y: Tensor, output: Tensor) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(True)
-        real, fake = self.discriminator(x, y), self.discriminator(x, output)
-        loss = losses.discriminator_loss(real.float(), fake.float()) / 2
-        self.optimisers["discriminator"].zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimisers["discriminator"].step()
-        return {"discriminator": loss.detach()}
+        real, fake = self.discriminator(x, y), self.discriminator(x, output.detach())
+        terms = {"discriminator": losses.discriminator_loss(real.float(), fake.float()) / 2}
+        descend(terms["discriminator"], self.optimisers["discriminator"])
+        self.discriminator.requires_grad_(False)
+        terms["adversarial"] = losses.adversarial_loss(self.discriminator(x, output).float())
+        terms["reconstruction"] = F.l1_loss(output, y)
+        descend(terms["adversarial"] + self.l1 * terms["reconstruction"], self.optimisers["generator"])
+        return {name: term.detach() for name, term in terms.items()}
 
 
 @torch.no_grad()
@@ -186,39 +160,3 @@ def translate(generator: Generator, x: Tensor, z: Tensor | None = None) -> Tenso
     finally:
         for module, mode in modes:
             module.training = mode
-
-
-def patch_layers(channels: int, width: int, layers: int, *, norm: Norm, bias: bool) -> nn.Sequential:
-    """PatchGAN: `layers` convolutions that halve the grid, one that does not, one to a logit; b c h w -> b 1 h' w'.
-
-    4 x 4 kernels, LeakyReLU; `norm` after all but the first and the last, which have a bias in any case.
-    Raises InputError for a width or a number of layers below 1.
-    """
-    if width < 1 or layers < 1:
-        raise InputError(f"width={width}, layers={layers}: a discriminator needs at least 1 of each")
-    depths = [width * min(2**i, 8) for i in range(layers + 1)]
-    made: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
-    for i in range(layers):
-        stride = 2 if i < layers - 1 else 1
-        made += [nn.Conv2d(depths[i], depths[i + 1], 4, stride, 1, bias=bias), norm(depths[i + 1]), nn.LeakyReLU(0.2)]
-    return nn.Sequential(*made, nn.Conv2d(depths[-1], 1, 4, 1, 1))
-
-
-def check_patches(y: Tensor, layers: int) -> None:
-    """Raise InputError for images b 3 h w of which `patch_layers` would leave nothing."""
-    least = 3 * 2**layers
-    if min(y.shape[2:]) < least:
-        raise InputError(
-            f"{y.shape[2]} x {y.shape[3]} pixels are too few for {layers} halving layers; "
-            f"give a discriminator fewer layers or images of at least {least} x {least}"
-        )
-
-
-def as_rgb(x: Tensor) -> Tensor:
-    """b 1|3 h w -> b 3 h w; these methods' own loaders give them sketches of three equal channels."""
-    return x.expand(-1, 3, -1, -1)
-
-
-def beside(h: Tensor, z: Tensor) -> Tensor:
-    """The map b c h w with the code z, b n, tiled to it as n further channels."""
-    return torch.cat([h, repeat(z, "b n -> b n h w", h=h.shape[2], w=h.shape[3]).to(h.dtype)], 1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -10,8 +10,9 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segin_core.baselines.shared import check_pair, check_positive, descend
 from segin_core.data.pairs import PairBatch
-from segin_core.errors import InputError
+from segin_core.errors import InputError, check_pictures
 from segin_core.evaluation.protocol import map_likeness
 from segin_core.matching import BLOCK, pad_to_multiple
 from segin_core.vgg import VGG_DEPTHS, VGGFeatures, layer_stride
@@ -32,9 +33,8 @@ class Regressor(nn.Module):
 
     def __init__(self, width: int = 128) -> None:
         super().__init__()
-        if width < 1:
-            raise InputError(f"width={width}: the regressor needs hidden layers of at least 1 channel")
         self.config = {"width": width}
+        check_positive("PixelNN's regressor", **self.config)
         self.columns = nn.ModuleDict(
             {
                 layer: nn.Sequential(nn.Conv2d(depth, width, 1, bias=False), nn.BatchNorm2d(width))
@@ -69,26 +69,16 @@ class Regression:
         with torch.no_grad():
             maps = self.features(batch.x)
         loss = F.mse_loss(self.regressor(maps), batch.y)
-        self.optimisers["regressor"].zero_grad(set_to_none=True)
-        loss.backward()
-        self.optimisers["regressor"].step()
+        descend(loss, self.optimisers["regressor"])
         return {"regression": loss.detach()}
 
 
 class PixelMatch(NamedTuple):
     """What the second stage finds for each pixel of x."""
 
-    exemplar: Tensor  #: which exemplar, b h w in 0 ... k - 1
-    position: Tensor  #: which of its pixels, row-major, b h w
-    score: Tensor  #: the cosine, b h w
-
-
-class Output(NamedTuple):
-    """One of the pictures that PixelNN makes of one input."""
-
-    neighbours: int  #: K, how many exemplars were searched
-    window: int  #: T, the side of the window they were searched in
-    image: Tensor  #: 1 3 h w in [-1, 1]
+    exemplar: Tensor  #: which exemplar, h w in 0 ... k - 1
+    position: Tensor  #: which of its pixels, row-major, h w
+    score: Tensor  #: the cosine, h w
 
 
 @torch.no_grad()
@@ -124,31 +114,30 @@ def nearest_exemplars(fx: Tensor, fr: Tensor, features: VGGFeatures, *, k: int) 
     return map_likeness(fx, fr, features, layer=LAYERS[-1]).topk(k, dim=1).indices
 
 
-def pixel_search(query: Tensor, exemplars: Tensor, *, window: int | None = None) -> PixelMatch:
-    """The local search: for each pixel of x the most similar pixel near the same place in any exemplar.
+def pixel_search(query: Tensor, exemplars: Tensor, *, window: int | None = None) -> list[PixelMatch]:
+    """The local search, in one exemplar after the other: [i] is what was found in the first i + 1 of them.
 
-    query: b c h w and exemplars: b k c h w, descriptors of length 1 (see `hypercolumns`). `window` is T: the pixel
-    (i, j) is sought in rows i - T // 2 ... i - T // 2 + T - 1 and such columns (an even T looks one further up and
-    left), cut off at the border. None, or a T not smaller than the larger side (the paper's 96 for its pictures of
-    96 x 96), is the whole picture. Memory is bounded by chunks of rows. Raises InputError for a window below 1 and for
-    descriptors that do not go together.
+    For each pixel of x the most similar pixel near the same place; the first exemplar where they tie. query: c h w and
+    exemplars: k c h w, descriptors of length 1 (see `hypercolumns`). `window` is T: the pixel (i, j) is sought in rows
+    i - T // 2 ... i - T // 2 + T - 1 and such columns (an even T looks one further up and left), cut off at the border.
+    None, or a T not smaller than the larger side (the paper's 96 for its pictures of 96 x 96), is the whole picture.
+    Memory is bounded by chunks of rows. Raises InputError for a window below 1 and descriptors that do not go together.
     """
-    if query.ndim != 4 or exemplars.ndim != 5 or query.shape != exemplars.shape[:1] + exemplars.shape[2:]:
+    if query.ndim != 3 or exemplars.ndim != 4 or query.shape != exemplars.shape[1:]:
         raise InputError(
             f"descriptors of shape {tuple(query.shape)} and {tuple(exemplars.shape)} cannot be searched; they must be "
-            "b c h w and b k c h w with the same b, c, h and w: scale x and the exemplars to one size"
+            "c h w and k c h w with the same c, h and w: scale x and the exemplars to one size"
         )
-    found = [best_exemplar(*search_each(q, e, window)) for q, e in zip(query, exemplars, strict=True)]
-    return PixelMatch(*(torch.stack(part) for part in zip(*found, strict=True)))
-
-
-def search_each(query: Tensor, exemplars: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
-    """The local search in each exemplar alone: c h w and k c h w -> position and score, both k h w."""
     if window is not None and window < 1:
         raise InputError(f"window={window}: the side T of the search window must be at least 1 pixel")
-    with torch.no_grad(), torch.autocast(query.device.type, enabled=False):  # similarities in bf16 would tie
-        found = [_search_one(query.float(), exemplar.float(), window) for exemplar in exemplars]
-    return torch.stack([position for position, _ in found]), torch.stack([score for _, score in found])
+    found: list[PixelMatch] = []
+    for i, exemplar in enumerate(exemplars):
+        with torch.no_grad(), torch.autocast(query.device.type, enabled=False):  # similarities in bf16 would tie
+            position, score = _search_one(query.float(), exemplar.float(), window)
+        here = PixelMatch(torch.full_like(position, i), position, score)
+        both = zip(here, found[-1], strict=True) if found else ()
+        found.append(PixelMatch(*(torch.where(score > found[-1].score, *each) for each in both)) if found else here)
+    return found
 
 
 def _search_one(query: Tensor, exemplar: Tensor, window: int | None) -> tuple[Tensor, Tensor]:
@@ -179,40 +168,29 @@ def _near(here: Tensor, there: Tensor, before: int, after: int) -> Tensor:
     return (offset >= -before) & (offset <= after)
 
 
-def best_exemplar(position: Tensor, score: Tensor) -> PixelMatch:
-    """From the best pixel in each exemplar, k h w, to the best of all, h w; the first where they tie."""
-    best, exemplar = score.max(dim=0)
-    return PixelMatch(exemplar, position.gather(0, exemplar[None])[0], best)
-
-
 def compose(fx: Tensor, smooth: Tensor, pictures: Tensor, found: PixelMatch) -> Tensor:
     """f(x) + (y - f(x_match)) at the matched pixels: the details that regression lost, copied; clamped to [-1, 1].
 
-    fx: b 3 h w; smooth and pictures: b k 3 h w, f(x_k) and y_k of the exemplars; found: from `pixel_search`.
+    fx: 3 h w; smooth and pictures: k 3 h w, f(x_k) and y_k of the exemplars; found: from `pixel_search`; 3 h w.
     """
-    details = rearrange(pictures - smooth, "b k c h w -> b c (k h w)")
-    place = (found.exemplar * fx.shape[2] * fx.shape[3] + found.position).flatten(1)
-    copied = details.gather(2, place[:, None].expand(-1, fx.shape[1], -1))
-    return (fx + copied.view_as(fx)).clamp(-1, 1)
+    details = rearrange(pictures - smooth, "k c h w -> c k (h w)")
+    return (fx + details[:, found.exemplar, found.position]).clamp(-1, 1)
 
 
 def outputs(
     fx: Tensor, smooth: Tensor, pictures: Tensor, features: VGGFeatures, *,
-    neighbours: Sequence[int] = tuple(range(1, 11)), windows: Sequence[int] = WINDOWS,
-) -> Iterator[Output]:  # fmt: skip
-    """Several pictures of one input, one for every K of `neighbours` and T of `windows`, all windows in turn.
+    neighbours: Sequence[int] = tuple(range(1, 11)), windows: Sequence[int | None] = WINDOWS,
+) -> dict[tuple[int, int | None], Tensor]:  # fmt: skip
+    """Several pictures of one input: by each K of `neighbours` and T of `windows`, 3 h w in [-1, 1].
 
-    fx: 1 3 h w, f(x); smooth and pictures: k 3 h w, f(x_k) and y_k of its exemplars from `nearest_exemplars`, nearest
+    fx: 3 h w, f(x); smooth and pictures: k 3 h w, f(x_k) and y_k of its exemplars from `nearest_exemplars`, nearest
     first. Each exemplar is searched once for each window. Raises InputError for a K that is not in 1 ... k.
     """
     if not neighbours or min(neighbours) < 1 or max(neighbours) > len(smooth):
         raise InputError(f"neighbours={tuple(neighbours)}: each K must be from 1 to {len(smooth)}, the exemplars given")
-    query, exemplars = hypercolumns(fx, features)[0], hypercolumns(smooth[: max(neighbours)], features)
-    for window in windows:
-        position, score = search_each(query, exemplars, window)
-        for k in neighbours:
-            found = PixelMatch(*(part[None] for part in best_exemplar(position[:k], score[:k])))
-            yield Output(k, window, compose(fx, smooth[None, :k], pictures[None, :k], found))
+    query, exemplars = hypercolumns(fx[None], features)[0], hypercolumns(smooth[: max(neighbours)], features)
+    found = {window: pixel_search(query, exemplars, window=window) for window in windows}
+    return {(k, window): compose(fx, smooth, pictures, found[window][k - 1]) for window in windows for k in neighbours}
 
 
 def auxiliary_image(
@@ -222,19 +200,14 @@ def auxiliary_image(
 
     x and x_r: b 1|3 h w, r: b 3 h w, one size, in [-1, 1]; returns b 3 h w. PixelNN compares f(x) with f(x_r), so it
     needs the reference's own sketch x_r, which SEGIN does not: from the data's pair, or HED's of r.
-    Raises InputError where sizes differ and for a window below 1.
+    Raises InputError for pictures that do not go together and for a window below 1.
     """
-    if x_r.shape != x.shape or r.shape != (len(x), 3, *x.shape[2:]):
-        raise InputError(
-            f"x, x_r and r of shapes {tuple(x.shape)}, {tuple(x_r.shape)} and {tuple(r.shape)} do not go together: "
-            "scale them to one size, and give a reference and its sketch for each x"
-        )
+    check_pair(x, r, one_size=True)
+    check_pictures(x, x_r)
     fx, fr = regress(x, regressor, features), regress(x_r, regressor, features)
-    made = []
-    for one, other, picture in zip(fx.split(1), fr.split(1), r.split(1), strict=True):  # descriptors are large
-        found = pixel_search(hypercolumns(one, features), hypercolumns(other, features)[None], window=window)
-        made.append(compose(one, other[None], picture[None], found))
-    return torch.cat(made)
+    triples = zip(fx.split(1), fr.split(1), r.split(1), strict=True)  # one at a time, for descriptors are large
+    made = [outputs(a[0], b, c, features, neighbours=(1,), windows=(window,)) for a, b, c in triples]
+    return torch.stack([picture for each in made for picture in each.values()])
 
 
 def enlarged(maps: Tensor, size: Sequence[int]) -> Tensor:

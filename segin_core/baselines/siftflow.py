@@ -12,6 +12,7 @@ from einops import rearrange, reduce
 from torch import Tensor
 from torch.nn import functional as F
 
+from segin_core.baselines.shared import check_pair
 from segin_core.errors import InputError
 
 ORIENTATIONS, BINS = 8, 4  # 8 x 4 x 4 = 128 numbers a pixel
@@ -20,8 +21,8 @@ CHUNK = 2**12  # pixels whose descriptors are compared at once: 2 MB, which the 
 ALPHA, D, GAMMA = 2 * 255.0, 40 * 255.0, 0.005 * 255  # the authors' demo; descriptors there are bytes, hence the 255
 
 
-def dense_sift(images: Tensor, *, cell: int = 3, step: int = 1) -> Tensor:
-    """A SIFT descriptor at every `step`-th pixel: b c h w in [-1, 1] -> b 128 ceil(h / step) ceil(w / step).
+def dense_sift(images: Tensor, *, cell: int = 3) -> Tensor:
+    """A SIFT descriptor at every pixel: b c h w in [-1, 1] -> b 128 h w.
 
     Around each pixel lie 4 x 4 bins, `cell` pixels apart, each a histogram of 8 gradient directions; the gradient is
     that of the channel where it is strongest. The 128 numbers (directions slowest, then rows, then columns of bins) are
@@ -29,17 +30,17 @@ def dense_sift(images: Tensor, *, cell: int = 3, step: int = 1) -> Tensor:
     Paper: SIFT; the authors' code has its own spread of votes, and bins half a cell off the pixel. / Here: as Lowe
     (2004), linearly over the two nearest directions, rows and columns of bins; the bins surround the pixel.
     """
-    if images.ndim != 4 or min(images.shape[2:], default=0) < 2 or cell < 1 or step < 1:
+    if images.ndim != 4 or min(images.shape[2:], default=0) < 2 or cell < 1:
         raise InputError(
-            f"images of shape {tuple(images.shape)} with cell={cell}, step={step} have no dense SIFT; "
-            "give b c h w of at least 2 x 2 pixels, and whole numbers from 1"
+            f"images of shape {tuple(images.shape)} with cell={cell} have no dense SIFT; "
+            "give b c h w of at least 2 x 2 pixels, and a cell from 1"
         )
     votes = _direction_maps((images + 1) / 2)
     weights = _bin_weights(cell).to(votes)
     kernel, pad = weights.repeat(ORIENTATIONS, 1), weights.shape[1] // 2
-    rows = F.conv2d(votes, kernel[:, None, :, None], padding=(pad, 0), stride=(step, 1), groups=ORIENTATIONS)
+    rows = F.conv2d(votes, kernel[:, None, :, None], padding=(pad, 0), groups=ORIENTATIONS)
     kernel = weights.repeat(ORIENTATIONS * BINS, 1)
-    bins = F.conv2d(rows, kernel[:, None, None], padding=(0, pad), stride=(1, step), groups=ORIENTATIONS * BINS)
+    bins = F.conv2d(rows, kernel[:, None, None], padding=(0, pad), groups=ORIENTATIONS * BINS)
     return 255 * bins / (bins.norm(dim=1, keepdim=True) + CONTRAST)
 
 
@@ -240,11 +241,7 @@ def _check(s1: Tensor, s2: Tensor) -> None:
 def auxiliary_image(x: Tensor, r: Tensor) -> Tensor:
     """W(x, r) of Fig. 10's "SIFT": r warped by the flow from x to r, with the demo's settings; b 3 h w in [-1, 1].
 
-    x: b 1|3 h w, r: b 3 h w in [-1, 1]. Raises InputError where their sizes differ.
+    x: b 1|3 h w, r: b 3 h w in [-1, 1]. Raises InputError for pictures that do not go together.
     """
-    if x.shape[2:] != r.shape[2:] or len(x) != len(r):
-        raise InputError(
-            f"x of shape {tuple(x.shape)} and r of shape {tuple(r.shape)} differ in size; "
-            "scale the reference to the drawing's height and width"
-        )
+    check_pair(x, r, one_size=True)
     return warp(r, sift_flow(dense_sift(x), dense_sift(r)))
