@@ -1,13 +1,14 @@
 """An unknown parameter, another type or a broken YAML is one sentence, before or in the notebook."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
 
 from segin_core.book.parameters import (
     check_overrides,
-    check_parameters,
     declared_parameters,
     load_overrides,
     papermill_command,
@@ -20,9 +21,13 @@ steps: int = 10  # our choice
 hue: bool = True
 layers: list[str] = ["relu4_1"]
 limit: int | None = None
-size: Literal[64, 128] = 64
+size: Pixels = 64
+precision: Precision = "bf16"
+shares: Several[Share] = [0.5]
+patch: Odd = 3
 weights: dict[str, float] = {"l1": 100.0}
 """
+CHECK = "parameters = check_parameters(globals())"
 
 
 @pytest.fixture
@@ -46,7 +51,8 @@ def write_notebook(path: Path, *cells: str) -> None:
 
 def test_declared_types_and_defaults(project: Path) -> None:
     declared = declared_parameters(Path("book/demo.ipynb"))
-    assert list(declared) == ["edition", "lr", "steps", "hue", "layers", "limit", "size", "weights"]
+    names = "edition lr steps hue layers limit size precision shares patch weights"
+    assert list(declared) == names.split()
     assert declared["limit"] == (int | None, None)
     assert declared["lr"].default == 2e-4
 
@@ -69,7 +75,14 @@ def test_good_overrides_pass(project: Path) -> None:
         ({"hue": 1}, ["hue", "boolean"]),
         ({"layers": "relu4_1"}, ["layers", "list"]),
         ({"layers": [3]}, ["layers", "string"]),
-        ({"size": 100}, ["size", "64"]),
+        ({"size": 100}, ["size is 100", "multiple of 16"]),
+        ({"size": 0}, ["size is 0", "greater than or equal to 32"]),
+        ({"precision": "fp16"}, ["precision is 'fp16'", "'bf16' or 'fp32'"]),
+        ({"shares": [0.1, 1.5]}, ["shares[1] is 1.5", "less than or equal to 1"]),
+        ({"shares": []}, ["shares is []", "at least 1 item"]),
+        ({"patch": 4}, ["patch is 4", "1, 3, 5"]),
+        ({"weights": {"l1": "x"}}, ["weights['l1'] is 'x'"]),
+        ({"layers": '["relu4_1"]'}, ["layers: [one, another]", "-y '{layers: [one, another]}'"]),
         ({"limit": "5"}, ["limit", "integer"]),
         ({3: 1}, ["unknown parameter 3"]),
     ],
@@ -87,6 +100,10 @@ def test_bad_overrides_are_one_sentence(project: Path, given: dict, words: list[
     "cell",
     [
         "a: float = 1 / 3",
+        "a: __import__ = 'x'",
+        "a: int.real = 3",
+        "a: Literal[open('made', 'w')] = 3",
+        "a: Share = 1.5",
         "a: float = 'x'",
         "a: Path = 'x'",
         "a = 3",
@@ -139,17 +156,77 @@ def test_empty_yaml_sets_the_edition_only(project: Path) -> None:
     assert load_overrides("quick", "demo") == {"edition": "quick"}
 
 
-def test_check_parameters_in_the_notebook() -> None:
-    before = ["", "import torch\n", CELL]
-    assert check_parameters([*before, "check_parameters(In)\n"])["lr"] == 2e-4
-    given = check_parameters([*before, "# Parameters\nlr = 0.001\nlimit = None\n", "check_parameters(In)\n"])
+def notebook(*cells: str) -> Callable[..., Any]:
+    """Runs cells as IPython does, each entered into `In`; returns what runs more cells and gives `parameters()`."""
+    namespace = {"In": [""]}
+
+    def run(*more: str) -> dict[str, Any]:
+        for cell in more:
+            namespace["In"].append(cell)
+            exec(cell, namespace)
+        return namespace["parameters"]()
+
+    run("from segin_core.book.parameters import *", *cells, CHECK)
+    return run
+
+
+def test_defaults_are_in_force() -> None:
+    assert notebook(CELL)()["lr"] == 2e-4
+
+
+def test_what_papermill_sets_is_in_force() -> None:
+    given = notebook(CELL, "# Parameters\nlr = 0.001\nlimit = None\n")()
     assert given["lr"] == 0.001 and given["limit"] is None and given["steps"] == 10
-    with pytest.raises(InputError, match=r"stesp.*did you mean steps"):
-        check_parameters([*before, "# Parameters\nstesp = 3\n", "check_parameters(In)\n"])
-    with pytest.raises(InputError, match="lr is '1e-3'"):
-        check_parameters([*before, '# Parameters\nlr = "1e-3"\n', "check_parameters(In)\n"])
-    with pytest.raises(InputError, match="lr must be"):
-        check_parameters([*before, "# Parameters\nlr = float('nan')\n", "check_parameters(In)\n"])
+
+
+@pytest.mark.parametrize(
+    ("injected", "words"),
+    [
+        ("stesp = 3", r"stesp.*did you mean steps"),
+        ('lr = "1e-3"', "lr is '1e-3'"),
+        ("lr = float('nan')", "lr is nan but must be a finite number"),
+        ("size = 40", "size is 40 but must be a multiple of 16"),
+    ],
+)
+def test_what_papermill_may_not_set_stops_at_the_check(injected: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        notebook(CELL, f"# Parameters\n{injected}\n")
+
+
+@pytest.mark.parametrize("above", ["# my settings\n", "\n", "\n\n# Parameters\n", "# Parameters\n"])
+def test_a_note_above_the_parameters_loses_none(above: str) -> None:
+    assert notebook(above + CELL)() == notebook(CELL)()
+
+
+def test_a_value_set_in_a_later_cell_is_in_force() -> None:
+    run = notebook(CELL)
+    assert run("lr = 1.0e-5")["lr"] == 1e-5
+    with pytest.raises(InputError, match="steps is 'many' but must be a valid integer"):
+        run("steps = 'many'")
+
+
+def test_an_edited_parameters_cell_run_again_is_in_force() -> None:
+    run = notebook(CELL)
+    again = run(CELL.replace("2.0e-4", "3.0e-4") + "momentum: Share = 0.9\n")
+    assert again["lr"] == 3e-4 and again["momentum"] == 0.9
+
+
+def test_names_annotated_elsewhere_are_no_parameters() -> None:
+    run = notebook("first: int = 1", CELL)
+    assert not {"first", "second"} & run("second: object = 2").keys()
+
+
+def test_cells_copied_into_a_script() -> None:
+    script = f"from segin_core.book.parameters import *\n{CELL}\n{CHECK}\nlater: object = 2\nlr = 0.5\n"
+    namespace: dict[str, Any] = {}
+    exec(script, namespace)
+    assert namespace["parameters"]() == notebook(CELL)() | {"lr": 0.5}
+
+
+def test_no_declaring_cell() -> None:
+    for cells in ((), ("# Parameters\nlr = 0.001\n",), ("edition = 'quick'",)):
+        with pytest.raises(InputError, match="run the cell that declares them"):
+            notebook(*cells)
 
 
 def test_papermill_command() -> None:

@@ -1,20 +1,49 @@
-"""A notebook's parameters, checked: an unknown name or another type stops the run instead of being logged."""
+"""A notebook's parameters, checked: an unknown name, another type or a value out of range stops the run at the top."""
 
 import ast
 import difflib
+import re
 import shlex
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_origin
 
 import nbformat
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from segin_core.book.paths import project_root
 from segin_core.errors import InputError
 
 INJECTED = "# Parameters"  # first line of the cell that papermill adds behind the one tagged `parameters`
-PLAIN_TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict, "None": None}
+
+
+# What a parameter may be, in words that stand beside it: `steps: Count = 1300  # optimiser steps`.
+Count = Annotated[int, Field(ge=1)]
+Whole = Annotated[int, Field(ge=0)]
+Odd = Literal[1, 3, 5, 7, 9, 11, 13, 15]
+Even = Annotated[int, Field(ge=2, multiple_of=2)]
+Pixels = Annotated[int, Field(ge=32, multiple_of=16)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Weight = Annotated[float, Field(ge=0)]
+Rate = Annotated[float, Field(gt=0)]
+Degrees = Annotated[float, Field(ge=0, le=180)]
+Layer = Annotated[str, Field(pattern=r"^relu[1-5]_[1-4]$")]
+Vgg = Literal["vgg16-hed", "vgg19-imagenet"]
+Precision = Literal["bf16", "fp32"]
+Blend = Literal["paste", "average"]
+Corruption = Literal["paper", "draft"]
+Task = Literal["drawing", "colourisation", "hed"]
+Dataset = Literal["openmoji", "shoes"]
+Split = Literal["product", "given"]
+Order = Literal["AB", "BA"]
+Perceptual = Literal["st-lpips", "lpips"]
+Frechet = Literal["efficientnet-lite0", "inception"]
+Item = TypeVar("Item")
+Several = Annotated[list[Item], Field(min_length=1)]  # Several[Count]: a list of at least one
+
+TYPES = {"int": int, "float": float, "str": str, "bool": bool, "list": list, "dict": dict}
+TYPES |= {name: kind for name, kind in list(globals().items()) if get_origin(kind) in (Annotated, Literal)}
 
 
 class Parameter(NamedTuple):
@@ -24,23 +53,15 @@ class Parameter(NamedTuple):
     default: Any
 
 
-def _type(annotation: ast.expr) -> Any:
-    """The type an annotation spells, without running it. Raises ValueError for any but a plain type."""
-    match annotation:
-        case ast.Name(id=name) if name in PLAIN_TYPES:
-            return PLAIN_TYPES[name]
-        case ast.Constant(value=None):
-            return None
-        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
-            return _type(left) | _type(right)
-        case ast.Subscript(value=ast.Name(id="list"), slice=item):
-            return list[_type(item)]
-        case ast.Subscript(value=ast.Name(id="dict"), slice=ast.Tuple(elts=[key, item])):
-            return dict[_type(key), _type(item)]
-        case ast.Subscript(value=ast.Name(id="Literal"), slice=choices):
-            values = ast.literal_eval(choices)
-            return Literal[values if isinstance(values, tuple) else (values,)]
-    raise ValueError
+def _type(annotation: ast.expr, file: str, name: str) -> Any:
+    """The type an annotation spells in the words of TYPES, `[...]` and `| None`. Raises InputError for any other."""
+    spelling = (ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.BinOp, ast.BitOr, ast.Constant)
+    try:
+        if all(isinstance(node, spelling) for node in ast.walk(annotation)):  # with these alone nothing can run
+            return eval(ast.unparse(annotation), {"__builtins__": TYPES})
+    except (NameError, TypeError):
+        pass
+    raise InputError(f"{file}: {name} needs a type of {', '.join(TYPES)}.")
 
 
 def _check(value: Any, kind: Any, file: str, name: str) -> Any:
@@ -49,10 +70,14 @@ def _check(value: Any, kind: Any, file: str, name: str) -> Any:
         return TypeAdapter(kind, config=ConfigDict(strict=True, allow_inf_nan=False)).validate_python(value)
     except ValidationError as error:
         fault = error.errors()[0]
-    wanted, given = fault["msg"].removeprefix("Input should be "), fault["input"]
-    written = fault["type"] == "float_type" and isinstance(given, str)
-    hint = " (YAML reads 1e-3 as text: write 1.0e-3)" if written else ""
-    raise InputError(f"{file}: {name} is {given!r} but must be {wanted}{hint}.")
+    _, _, wanted = fault["msg"].partition(" should ")
+    place = "".join(f"[{part!r}]" for part in fault["loc"]) if isinstance(value, list | dict) else ""
+    hint = ""
+    if fault["type"] == "float_type" and isinstance(fault["input"], str):
+        hint = " (YAML reads 1e-3 as text: write 1.0e-3)"
+    elif fault["type"] == "list_type":
+        hint = f" (in YAML {name}: [one, another]; for papermill -y '{{{name}: [one, another]}}')"
+    raise InputError(f"{file}: {name}{place} is {fault['input']!r} but must {wanted}{hint}.")
 
 
 def _parse(cell: str, file: str) -> dict[str, Parameter]:
@@ -66,23 +91,22 @@ def _parse(cell: str, file: str) -> dict[str, Parameter]:
         if not (isinstance(line, ast.AnnAssign) and isinstance(line.target, ast.Name) and line.value):
             raise InputError(f"{file}: write the parameter `{ast.unparse(line)}` as `name: type = value`.")
         name = line.target.id
+        kind = _type(line.annotation, file, name)
         try:
-            kind, default = _type(line.annotation), ast.literal_eval(line.value)
+            default = ast.literal_eval(line.value)
         except (ValueError, TypeError):
-            known = ", ".join(PLAIN_TYPES)
-            raise InputError(f"{file}: {name} needs a type of {known} and a plain value.") from None
+            raise InputError(f"{file}: {name} needs a plain value, not `{ast.unparse(line.value)}`.") from None
         declared[name] = Parameter(kind, _check(default, kind, file, name))
     return declared
 
 
-def _checked(declared: dict[str, Parameter], overrides: dict[str, Any], file: str) -> dict[str, Any]:
-    """The overrides with each name known and each value of its type."""
-    for name in overrides:
+def _know(declared: Iterable[str], names: Iterable[str], file: str) -> None:
+    """Raise InputError for the first name that is not declared."""
+    for name in names:
         if name not in declared:
             near = difflib.get_close_matches(str(name), declared, n=1)
             guess = f"did you mean {near[0]}? Known" if near else "known"
             raise InputError(f"{file}: unknown parameter {name!r}; {guess} are {', '.join(declared)}.")
-    return {name: _check(value, declared[name].type, file, name) for name, value in overrides.items()}
 
 
 def declared_parameters(notebook: Path) -> dict[str, Parameter]:
@@ -101,25 +125,41 @@ def declared_parameters(notebook: Path) -> dict[str, Parameter]:
 
 def check_overrides(notebook: Path, overrides: dict[str, Any], source: Path | None = None) -> dict[str, Any]:
     """The overrides as the notebook may take them. Raises InputError, naming `source` if given."""
-    return _checked(declared_parameters(notebook), overrides, str(source or notebook))
+    declared, file = declared_parameters(notebook), str(source or notebook)
+    _know(declared, overrides, file)
+    return {name: _check(value, declared[name].type, file, name) for name, value in overrides.items()}
 
 
-def check_parameters(history: list[str]) -> dict[str, Any]:
-    """Called in the cell right behind the parameters one, as `check_parameters(In)`: are papermill's values allowed?
+def _declared_here(history: list[str]) -> dict[str, Any]:
+    """Name to type, from the newest of IPython's cells that declares `edition: ...`; {} if there is none."""
+    cells = (cell for cell in reversed(history) if re.search(r"^edition\s*:", cell, flags=re.MULTILINE))
+    return {name: parameter.type for name, parameter in _parse(next(cells, ""), "parameters").items()}
 
-    Returns the values in force, name to value. Raises InputError for an unknown name or another type.
+
+def _injected(history: list[str]) -> list[str]:
+    """The names that papermill's cell sets, known or not."""
+    cells = [cell for cell in history if cell.partition("\n")[0].strip() == INJECTED]
+    lines = ast.parse(cells[-1]).body if cells else []
+    return [ast.unparse(line.targets[0]) for line in lines if isinstance(line, ast.Assign)]
+
+
+def check_parameters(namespace: dict[str, Any]) -> Callable[[], dict[str, Any]]:
+    """Called in the cell right behind the parameters one, as `parameters = check_parameters(globals())`.
+
+    Checks what papermill set and returns a function: `parameters()` gives the values in force at that moment, name to
+    value, checked again, wherever they were set. In a plain script every annotated name above the call is a parameter.
+    Raises InputError for an unknown name, another type, a value out of range, or where no parameter is declared.
     """
-    injected = max((i for i, cell in enumerate(history) if cell.partition("\n")[0].strip() == INJECTED), default=None)
-    given = {}
-    for line in [] if injected is None else ast.parse(history[injected]).body:
-        name = ast.unparse(line.targets[0]) if isinstance(line, ast.Assign) else ast.unparse(line)
-        try:
-            given[name] = ast.literal_eval(line.value)
-        except (ValueError, AttributeError):
-            raise InputError(f"parameters: {name} must be a plain, finite value.") from None
-    declaring = (cell for cell in reversed(history[:injected]) if cell.startswith("edition: "))
-    declared = _parse(next(declaring, ""), "parameters cell")
-    return {name: parameter.default for name, parameter in declared.items()} | _checked(declared, given, "parameters")
+    annotated = dict(namespace.get("__annotations__", {}))
+
+    def in_force() -> dict[str, Any]:
+        declared = _declared_here(namespace["In"]) if "In" in namespace else annotated
+        if not declared or not declared.keys() <= namespace.keys():
+            raise InputError("parameters: run the cell that declares them, `edition: str = ...` first, then this one.")
+        return {name: _check(namespace[name], kind, "parameters", name) for name, kind in declared.items()}
+
+    _know(in_force(), _injected(namespace.get("In", [])), "parameters")
+    return in_force
 
 
 def overrides_file(edition: str, notebook: str) -> Path:
