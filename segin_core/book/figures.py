@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from segin_core.data.images import to_pil
+from segin_core.data.images import from_bytes, to_pil
 
 # Okabe and Ito's palette: told apart by colour-blind readers and in greyscale print.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -21,7 +22,7 @@ def image_grid(
     row_labels: Sequence[str] = (),
     cell: float = 1.1,
 ) -> Figure:
-    """A labelled grid of pictures. rows: lists of c h w tensors in [-1, 1], c = 1 or 3 (None leaves a place empty).
+    """A labelled grid of pictures. rows: lists of c h w tensors, bytes or in [-1, 1], c = 1 or 3 (None: an empty place).
 
     columns: one title each, over the first row; row_labels: at the left; cell: width of a picture in inches.
     """
@@ -38,7 +39,8 @@ def image_grid(
             axis.set(xticks=[], yticks=[])
             axis.spines[:].set(color="0.8", linewidth=0.5)
             if j < len(row) and row[j] is not None:
-                axis.imshow(to_pil(row[j]), cmap="gray", vmin=0, vmax=255)
+                picture = from_bytes(row[j]) if row[j].dtype == torch.uint8 else row[j]
+                axis.imshow(to_pil(picture), cmap="gray", vmin=0, vmax=255)
             else:
                 axis.spines[:].set_visible(False)
             if i == 0:
