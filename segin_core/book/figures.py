@@ -22,7 +22,7 @@ def image_grid(
     row_labels: Sequence[str] = (),
     cell: float = 1.1,
 ) -> Figure:
-    """A labelled grid of pictures. rows: lists of c h w tensors, bytes or in [-1, 1], c = 1 or 3 (None: an empty place).
+    """A labelled grid of pictures. rows: lists of c h w tensors, bytes or in [-1, 1], c = 1 or 3 (None: no picture).
 
     columns: one title each, over the first row; row_labels: at the left; cell: width of a picture in inches.
     """
