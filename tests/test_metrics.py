@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from pytorch_fid import inception as fid_package
 from torch.nn import functional as F
 
 import segin_core.metrics as metrics
-from segin_core.data.images import to_tensor
+from segin_core.data.images import to_bytes, to_tensor
 from segin_core.errors import InputError
 from segin_core.evaluation import intervals
 from segin_core.metrics import broken_edges, efficientnet, perceptual, shift_tolerant
@@ -156,10 +158,47 @@ def test_missing_packages_name_the_command(monkeypatch):
         metrics.st_lpips(images(1), images(1), net="squeeze")
 
 
-@pytest.mark.parametrize("shapes", [((2, 3, 32, 32), (1, 3, 32, 32)), ((2, 1, 32, 32), (2, 1, 32, 32))])
-def test_images_that_make_no_pairs(shapes):
-    with pytest.raises(InputError, match="make no pairs"):
-        metrics.st_lpips(*(torch.zeros(shape) for shape in shapes))
+WHITE = torch.ones(2, 1, 40, 40)
+PAIRS = {"l1": metrics.l1, "st_lpips": metrics.st_lpips, "broken_edges": broken_edges}
+MEASURES = PAIRS | {
+    "l1_off_the_lines": lambda a, b: metrics.l1_off_the_lines(a, b, x=WHITE, mask=WHITE),
+    "efficientnet_features": lambda a, b: metrics.efficientnet_features(a, size=64),
+    "diversity": lambda a, b: metrics.diversity(torch.stack([a, b], 1), metrics.l1),
+    "edges": lambda a, b: edges(a),
+}
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_pictures_are_floats_of_any_precision_and_nothing_else(name):
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.rand(2, 2, 3, 40, 40, generator=generator) * 2 - 1
+    wanted = MEASURES[name](a, b)
+    assert torch.equal(MEASURES[name](a.double(), b.double()), wanted) and wanted.dtype == torch.float32
+    for wrong in (to_bytes(a), (a * 127).long(), a > 0):
+        with pytest.raises(InputError, match=r"give floats in \[-1, 1\]"):
+            MEASURES[name](wrong, wrong)
+    for wrong in (a * 127.5 + 127.5, torch.full_like(a, float("nan"))):
+        with pytest.raises(InputError, match="scale them, or look for NaN"):
+            MEASURES[name](wrong, wrong)
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_pictures_that_make_no_pairs(name):
+    a = torch.zeros(2, 3, 32, 32)
+    for b in (a[:1], a[:, :1], a[..., :31]):  # nothing is broadcast
+        with pytest.raises(InputError, match=r"do not go together|give b 3 h w"):
+            PAIRS[name](a, b)
+    with pytest.raises(InputError, match="holds no pictures"):
+        PAIRS[name](a[0], a[0])
+    for x, mask in ((a[:1, :1], a[:, :1]), (a[:, :1], a[:1, :1])):
+        with pytest.raises(InputError, match="do not go together"):
+            metrics.l1_off_the_lines(a, a, x=x, mask=mask)
+
+
+def test_grey_pictures_are_no_colour_pictures():
+    for distance in (metrics.st_lpips, lambda a, _: metrics.efficientnet_features(a)):
+        with pytest.raises(InputError, match="give b 3 h w"):
+            distance(torch.zeros(2, 1, 32, 32), torch.zeros(2, 1, 32, 32))
 
 
 def test_diversity_is_the_mean_over_consecutive_pairs():
@@ -240,8 +279,8 @@ def test_inception_is_pytorch_fids_with_the_given_weights(tmp_path):
 
 def test_building_a_metric_draws_no_random_numbers(random_alexnet):
     before = torch.get_rng_state()
-    perceptual.LPIPS(trunk=random_alexnet)
-    shift_tolerant.ShiftTolerantLPIPS("vgg")
+    perceptual.lpips_model(trunk=random_alexnet)
+    shift_tolerant.st_lpips_model.__wrapped__("vgg")
     efficientnet.EfficientNetLite0()
     assert torch.equal(before, torch.get_rng_state())
 
@@ -272,6 +311,16 @@ def test_gram_form_is_pytorch_fids_number(n, m, d):
     wanted = metrics.frechet_distance(a, b)
     assert metrics.frechet_distance_gram(a, b) == pytest.approx(wanted, rel=1e-3)
     assert metrics.frechet_distance_gram(a, a) == pytest.approx(0, abs=1e-6 * wanted)
+
+
+@given(n=st.integers(2, 40), m=st.integers(2, 40), d=st.integers(2, 60), seed=st.integers(0, 99))
+@pytest.mark.filterwarnings("ignore::scipy.linalg.LinAlgWarning")  # fewer pictures than features
+@pytest.mark.parametrize("distance", [metrics.frechet_distance, metrics.frechet_distance_gram])
+def test_frechet_distance_is_symmetric_and_zero_for_equal_sets(distance, n, m, d, seed):
+    generator = np.random.default_rng(seed)
+    a, b = generator.random((n, d)), generator.random((m, d)) + 0.1
+    assert 0 <= distance(a, a) < 1e-3 and distance(a, b) >= 0
+    assert distance(a, b) == pytest.approx(distance(b, a), abs=1e-3)
 
 
 def test_kid_is_the_literal_sum():
@@ -405,6 +454,19 @@ def test_broken_edges_look_at_places_and_not_at_colours() -> None:
     assert torch.equal(broken_edges(y.roll(1, 2), y), torch.zeros(2)), "a pixel aside is within the tolerance"
     assert (broken_edges(aside, y) > 0.3).all() and (broken_edges(aside, y, tolerance=6) < 0.01).all()
     assert torch.equal(broken_edges(torch.ones_like(y), y), torch.ones(2)), "without edges, all are broken"
+    blank = torch.ones_like(y)
+    assert torch.equal(broken_edges(blank, blank), torch.zeros(2)), "without edges, none is out of place"
+    assert torch.equal(broken_edges(y, blank), torch.ones(2))
     left, up = edges(y)[0, 0, 16].nonzero().flatten().tolist(), edges(y)[0, 0, :, 16].nonzero().flatten().tolist()
     assert left == up == [7, 23]  # the last pixel before each change
     assert not edges(y, step=1.0).any()  # a change of the whole range is not more than 1
+
+
+@given(seed=st.integers(0, 99), levels=st.integers(1, 4), tolerance=st.integers(0, 2))
+def test_no_edge_of_a_picture_is_broken_against_itself(seed, levels, tolerance) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    a, b = torch.randint(levels, (2, 2, 3, 9, 7), generator=generator) / 2 - 1
+    assert torch.equal(broken_edges(a, a, tolerance=tolerance), torch.zeros(2))
+    found = broken_edges(a, b, tolerance=tolerance)
+    assert found.min() >= 0 and found.max() <= 1
+    torch.testing.assert_close(found, broken_edges(b, a, tolerance=tolerance))

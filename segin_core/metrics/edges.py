@@ -6,10 +6,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from segin_core.errors import check_pictures
+
 
 def steps(images: Tensor) -> Tensor:
     """Largest difference to the pixel at the right or below in any channel: b c h w in [-1, 1] -> b 1 h w in [0, 1]."""
-    padded = F.pad(images / 2, (0, 1, 0, 1), mode="replicate")
+    check_pictures(images)
+    padded = F.pad(images.float() / 2, (0, 1, 0, 1), mode="replicate")
     here, right, below = padded[..., :-1, :-1], padded[..., :-1, 1:], padded[..., 1:, :-1]
     return torch.maximum((right - here).abs(), (below - here).abs()).amax(dim=1, keepdim=True)
 
@@ -28,9 +31,17 @@ def broken_edges(images: Tensor, truth: Tensor, *, tolerance: int = 1, step: flo
     """1 - F of the edges of images against those of the true ones: b c h w in [-1, 1] twice -> b numbers in [0, 1].
 
     F is the harmonic mean of precision (edges of ours with one of theirs within `tolerance` pixels each way) and recall
-    (the other way round). Not in the paper, which judges by eye whether a result keeps the shape of the input.
+    (the other way round); of no edges at all, none is out of place. Not in the paper, which judges by eye whether a
+    result keeps the shape of the input. Raises InputError for pictures that are none or do not go together.
     """
+    check_pictures(images, truth)
     ours, theirs = edges(images, step), edges(truth, step)
-    precision = (ours * thickened(theirs, tolerance)).sum((1, 2, 3)) / ours.sum((1, 2, 3)).clamp_min(1)
-    recall = (theirs * thickened(ours, tolerance)).sum((1, 2, 3)) / theirs.sum((1, 2, 3)).clamp_min(1)
+    precision = _share(ours, thickened(theirs, tolerance))
+    recall = _share(theirs, thickened(ours, tolerance))
     return 1 - 2 * precision * recall / (precision + recall).clamp_min(1e-6)
+
+
+def _share(lines: Tensor, allowed: Tensor) -> Tensor:
+    """The share of the lines, b 1 h w of 0 and 1, that lies where it is allowed; b numbers, 1 for no lines at all."""
+    count = lines.sum((1, 2, 3))
+    return torch.where(count > 0, (lines * allowed).sum((1, 2, 3)) / count, 1.0)

@@ -13,7 +13,7 @@ from efficientnet_lite_pytorch import EfficientNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segin_core.errors import InputError
+from segin_core.errors import InputError, check_pictures
 from segin_core.running.weights import fill, packaged_file, read_tensors
 
 SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -56,10 +56,9 @@ def _model(size: int, device: torch.device) -> EfficientNetLite0:
 def efficientnet_features(images: Tensor, *, size: int = 224, batch: int = 4) -> Tensor:
     """1280 features of each image of b 3 h w in [-1, 1], for `frechet_distance` and `kid`; see `EfficientNetLite0`.
 
-    `batch` is small since four images still fit a processor's cache; a GPU wants more. Raises InputError for images
-    of another shape.
+    `batch` is small since four images still fit a processor's cache; a GPU wants more. Raises InputError for pictures
+    that are none.
     """
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise InputError(f"images of shape {tuple(images.shape)} cannot be seen by the network: give b 3 h w")
+    check_pictures(images, channels=(3,))
     model = _model(size, images.device)
     return torch.cat([model(part.float()) for part in images.split(batch)])

@@ -23,7 +23,7 @@ def frechet_distance(a: ArrayLike, b: ArrayLike) -> float:
     moments = [moment for each in (a, b) for moment in (each.mean(0), np.cov(each, rowvar=False))]
     with warnings.catch_warnings():  # it passes SciPy an argument that SciPy 1.18 will drop
         warnings.simplefilter("ignore", DeprecationWarning)
-        return float(calculate_frechet_distance(*moments))
+        return max(0.0, float(calculate_frechet_distance(*moments)))  # rounding can bring it below
 
 
 def frechet_distance_gram(a: ArrayLike, b: ArrayLike) -> float:
@@ -38,7 +38,7 @@ def frechet_distance_gram(a: ArrayLike, b: ArrayLike) -> float:
     within = (x**2).sum() + (y**2).sum()
     # X = QR with orthonormal Q: R alone, d x d, has the same singular values, so M never exceeds d x d
     x, y = (np.linalg.qr(each, mode="r") if len(each) > each.shape[1] else each for each in (x, y))
-    return float(between + within - 2 * np.linalg.svd(x @ y.T, compute_uv=False).sum())
+    return max(0.0, float(between + within - 2 * np.linalg.svd(x @ y.T, compute_uv=False).sum()))
 
 
 def kid(a: ArrayLike, b: ArrayLike, *, paired: bool = False) -> float:

@@ -10,7 +10,7 @@ import torch
 from pytorch_fid import inception
 from torch import Tensor
 
-from segin_core.errors import InputError
+from segin_core.errors import InputError, check_pictures
 from segin_core.running.weights import published_file, read_tensors
 
 
@@ -34,9 +34,8 @@ def inception_features(images: Tensor, *, weights: str | Path | None = None, bat
 
     pytorch-fid scales to 299 x 299, bilinear and not antialiased. `weights` is a local copy of
     pt_inception-2015-12-05-6726825d.pth; without it, torch hub's own copy is used, or downloaded and checked by hash.
-    Raises InputError where neither can be had and for images of another shape.
+    Raises InputError where neither can be had and for pictures that are none.
     """
-    if images.ndim != 4 or images.shape[1] != 3:
-        raise InputError(f"images of shape {tuple(images.shape)} cannot be seen by the network: give b 3 h w")
+    check_pictures(images, channels=(3,))
     model = _model(weights, images.device)
     return torch.cat([model((part.float() + 1) / 2)[0].flatten(1) for part in images.split(batch)])

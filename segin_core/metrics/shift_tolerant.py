@@ -1,7 +1,7 @@
 """ST-LPIPS (Ghildyal and Liu, ECCV 2022): LPIPS on an AlexNet or VGG-16 trained to tolerate small shifts.
 
 The weights come with the package stlpips-pytorch (BSD-2), which cannot be imported without packages that it does not
-need here, so its files are read and its forward pass written out; a test holds the two together to 1e-4. This is not
+need here, so its files are read and its two trunks written out; a test holds the two together to 1e-4. This is not
 LPIPS: other weights, other numbers.
 """
 
@@ -10,27 +10,55 @@ from __future__ import annotations
 from functools import cache
 from pathlib import Path
 
+import lpips
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segin_core.errors import InputError
-from segin_core.metrics.perceptual import layer_distance, pair_distances
-from segin_core.running.weights import packaged_file, read_tensors
+from segin_core.metrics.perceptual import Slices, on_trunk, pair_distances
+from segin_core.running.checkpoints import below
+from segin_core.running.weights import fill, packaged_file, read_tensors
+from segin_core.vgg import VGG_BLOCKS, VGG_DEPTHS
 
 SHA256 = {
     "alex": "b356b382f96010f77d085ee8343ecd9fd322d0a56e8de2b2d0549fafcad8b9ee",
     "vgg": "44597da68f49c1837c100ff52299050f274d102eb102e5837178c79be6f0e250",
 }
-# The convolutions of each of the five layers, as the files name them.
-ALEX = (("slice1_0",), ("slice2_5",), ("slice3_9",), ("slice4_11",), ("slice5_13",))
-VGG = (
-    ("slice1_0", "slice1_2"),
-    ("slice2_6", "slice2_8"),
-    ("slice3_12", "slice3_14", "slice3_16"),
-    ("slice4_20", "slice4_22", "slice4_24"),
-    ("slice5_28", "slice5_30", "slice5_32"),
-)
+
+
+class Halve(nn.Module):
+    """Every second pixel behind a binomial filter, the part that makes the metric tolerate shifts."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("filt", torch.empty(channels, 1, 3, 3))
+
+    def forward(self, h: Tensor) -> Tensor:
+        return F.conv2d(F.pad(h, (2, 2, 2, 2), mode="reflect"), self.filt, stride=2, groups=len(self.filt))
+
+
+def alex() -> Slices:
+    """AlexNet's convolutions with stride 1, each halving behind a filter."""
+    layers = [
+        *(nn.Conv2d(3, 64, 11, padding=2), Halve(64), nn.ReLU()),
+        *(nn.MaxPool2d(3, 1), Halve(64), nn.Conv2d(64, 192, 5, padding=2), nn.ReLU()),
+        *(nn.MaxPool2d(3, 1), Halve(192), nn.Conv2d(192, 384, 3, padding=1), nn.ReLU()),
+        *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(), nn.Conv2d(256, 256, 3, padding=1), nn.ReLU()),
+    ]
+    return Slices(layers, (3, 7, 11, 13, 15))
+
+
+def vgg() -> Slices:
+    """VGG-16's convolutions, each block but the first behind a filtered halving."""
+    layers, ends, before = [], [], 3
+    for count, depth in zip(VGG_BLOCKS["vgg16-hed"], VGG_DEPTHS, strict=True):
+        layers += [nn.MaxPool2d(2, 1), Halve(before)] if layers else []
+        for _ in range(count):
+            layers += [nn.Conv2d(before, depth, 3, padding=1), nn.ReLU()]
+            before = depth
+        ends.append(len(layers))
+    return Slices(layers, ends)
 
 
 def weights_path(net: str = "alex") -> Path:
@@ -41,58 +69,14 @@ def weights_path(net: str = "alex") -> Path:
     return packaged_file("stlpips_pytorch", file, SHA256[net], purpose="ST-LPIPS", install=install)
 
 
-class ShiftTolerantLPIPS(nn.Module):
-    """Distance of two images in the five layers of `net`, "alex" or "vgg"; the sum of LPIPS's Eq. 1."""
-
-    def __init__(self, net: str = "alex") -> None:
-        super().__init__()
-        self.net = net
-        for name, tensor in read_tensors(weights_path(net)).items():
-            self.register_buffer(name.replace(".", "_"), tensor)
-        binomial = torch.tensor([1.0, 2.0, 1.0])
-        self.register_buffer("blur_kernel", torch.outer(binomial, binomial)[None, None] / 16)
-        self.eval()
-
-    def features(self, images: Tensor) -> list[Tensor]:
-        """The five layers of b 3 h w in [-1, 1], each b c h' w'."""
-        h = (images - self.scaling_layer_shift) / self.scaling_layer_scale
-        return self._alex(h) if self.net == "alex" else self._vgg(h)
-
-    def forward(self, a: Tensor, b: Tensor) -> Tensor:
-        weights = [getattr(self, f"lin{i}_model_1_weight") for i in range(5)]
-        return layer_distance(self.features(a), self.features(b), weights)
-
-    def _alex(self, h: Tensor) -> list[Tensor]:
-        layers = []
-        for i, (name,) in enumerate(ALEX):
-            if i in (1, 2):
-                h = self._blur(F.max_pool2d(h, 3, 1))
-            h = self._convolve(h, name, padding=2 if i < 2 else 1)
-            h = F.relu(self._blur(h) if i == 0 else h)
-            layers.append(h)
-        return layers
-
-    def _vgg(self, h: Tensor) -> list[Tensor]:
-        layers = []
-        for i, names in enumerate(VGG):
-            h = self._blur(F.max_pool2d(h, 2, 1)) if i else h
-            for name in names:
-                h = F.relu(self._convolve(h, name, padding=1))
-            layers.append(h)
-        return layers
-
-    def _convolve(self, h: Tensor, name: str, *, padding: int) -> Tensor:
-        return F.conv2d(h, getattr(self, f"net_{name}_weight"), getattr(self, f"net_{name}_bias"), padding=padding)
-
-    def _blur(self, h: Tensor) -> Tensor:
-        """Halve the grid behind a 3 x 3 binomial filter, the part that makes the metric tolerate shifts."""
-        kernel = self.blur_kernel.expand(h.shape[1], -1, -1, -1)
-        return F.conv2d(F.pad(h, (2, 2, 2, 2), mode="reflect"), kernel, stride=2, groups=h.shape[1])
-
-
 @cache
-def _model(net: str, device: torch.device) -> ShiftTolerantLPIPS:
-    return ShiftTolerantLPIPS(net).to(device)
+def st_lpips_model(net: str = "alex", device: str = "cpu") -> lpips.LPIPS:
+    """The network behind `st_lpips`."""
+    path = weights_path(net)
+    tensors = read_tensors(path)
+    with torch.device("meta"):
+        trunk = alex() if net == "alex" else vgg()
+    return on_trunk(net, fill(trunk, below(tensors, "net."), path), tensors).to(device)
 
 
 def st_lpips(a: Tensor, b: Tensor, *, net: str = "alex", batch: int = 32) -> Tensor:
@@ -101,4 +85,4 @@ def st_lpips(a: Tensor, b: Tensor, *, net: str = "alex", batch: int = 32) -> Ten
     Paper: LPIPS (AlexNet), a download. / Here: a stand-in that pip installs, under its own name; `net` is "alex" or
     "vgg". Raises InputError for another net, for images that make no pairs and for missing weights.
     """
-    return pair_distances(_model(net, a.device), a, b, batch=batch)
+    return pair_distances(st_lpips_model(net, str(a.device)), a, b, batch=batch)
