@@ -385,11 +385,32 @@ def test_score_of_a_mean_covers_it():
 def test_score_draws_several_arguments_together():
     generator = np.random.default_rng(0)
     a = generator.exponential(size=50)
-    ratio = intervals.score([a, 2 * a], lambda x, y: x.mean() / y.mean(), resamples=100)
+    ratio = intervals.score([a, 2 * a], intervals.ratio, resamples=100)
     assert ratio["value"] == ratio["interval"][0] == ratio["interval"][1] == pytest.approx(0.5)
     assert intervals.score([a], resamples=100) == intervals.score(a, resamples=100)
     assert intervals.score(a, resamples=100) == intervals.score(list(a), resamples=100, seed=0)
     assert intervals.score(a, resamples=100) != intervals.score(a, resamples=100, seed=1)
+
+
+def test_ten_references_are_ten_draws_and_not_two_hundred():
+    """Inputs in turn have one of ten references; the truth is the mean over all references there could be."""
+    generator, of, covered = np.random.default_rng(0), np.arange(200) % 10, {"both": [], "inputs": []}
+    for _ in range(60):
+        values = generator.normal(size=10)[of] + generator.normal(size=200)
+        both = intervals.score_over_references(values, of, resamples=150)
+        inputs = intervals.score(values, resamples=150)
+        assert both["value"] == pytest.approx(inputs["value"])
+        for name, (low, high) in (("both", both["interval"]), ("inputs", inputs["interval"])):
+            covered[name].append(low <= 0 <= high)
+    assert np.mean(covered["both"]) >= 0.85 and np.mean(covered["inputs"]) < 0.6
+
+
+def test_a_score_over_references_is_exact_where_nothing_varies():
+    found = intervals.score_over_references(torch.tensor([3.0, 3.0, 3.0]), torch.tensor([4, 4, 7]), resamples=20)
+    assert found == {"value": 3.0, "interval": [3.0, 3.0]}
+    for values, references in (([1.0, 2.0], [0, 0]), ([1.0, 2.0], [0, 1, 2]), ([1.0, np.nan], [0, 1])):
+        with pytest.raises(InputError, match="two references or more"):
+            intervals.score_over_references(values, references)
 
 
 @pytest.mark.parametrize("values", [[1.0], [[1.0, 2.0], [1.0, 2.0, 3.0]], [1.0, float("nan")]])

@@ -39,6 +39,31 @@ def score(
     return {"value": float(statistic(*samples)), "interval": [float(found.low), float(found.high)]}
 
 
+def score_over_references(values: ArrayLike, references: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> Score:
+    """Mean of one number an input and its interval over inputs *and* references; `references`: which one each had.
+
+    Where many inputs share a few references, drawing inputs alone says nothing of other references. Here references
+    are drawn, then as many inputs of each drawn one. Raises InputError for fewer than two references, for unequal
+    lengths and for values that are not finite.
+    """
+    values, references = (torch.as_tensor(each).detach().cpu().double().numpy() for each in (values, references))
+    if values.shape != references.shape or len(set(references)) < 2 or not np.isfinite(values).all():
+        raise InputError("one finite value and one reference an input, and two references or more, make this score")
+    groups, rng = [values[references == each] for each in np.unique(references)], np.random.default_rng(seed)
+
+    def resampled() -> float:
+        drawn = [groups[k] for k in rng.integers(len(groups), size=len(groups))]
+        return np.concatenate([rng.choice(group, len(group)) for group in drawn]).mean()
+
+    low, high = np.percentile([resampled() for _ in range(resamples)], [2.5, 97.5])
+    return {"value": float(values.mean()), "interval": [float(low), float(high)]}
+
+
+def ratio(a: np.ndarray, b: np.ndarray) -> float:
+    """Ratio of two means, a statistic for `score`."""
+    return a.mean() / b.mean()
+
+
 def frechet_score(
     real: ArrayLike, fake: ArrayLike, *, paired: bool = True, resamples: int = 1000, seed: int = 0
 ) -> Score:
