@@ -14,7 +14,6 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from segin_core.book.paths import runs
 from segin_core.data.images import read_image, save_png, to_pil, to_tensor
 from segin_core.errors import InputError
 from segin_core.matching import Grid, auxiliary_image
@@ -97,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("input", help="the sketch")
     parser.add_argument("reference", help="the coloured picture")
     parser.add_argument("-o", "--output", required=True, type=Path, help="PNG to write")
-    parser.add_argument("--checkpoint", type=Path, default=runs("quick") / "training" / "model.safetensors")
+    parser.add_argument("--checkpoint", type=Path, default=Path("runs/quick/training/model.safetensors"))
     parser.add_argument("--size", type=int, help="pixels of the square N works on (default: as trained)")
     parser.add_argument("--auxiliary", type=Path, help="also write W(x, r) to this PNG")
     parser.add_argument("--mask", type=Path, help="also write the mask to this PNG")

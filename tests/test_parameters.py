@@ -136,7 +136,19 @@ def test_notebook_missing_broken_or_without_the_tag(project: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "word"),
-    [("lr: [", "not valid YAML"), ("- 3", "a list"), ("edition: cpu", "edition"), ("a: 1\n b: 2", "line 2")],
+    [
+        ("lr: [", "not valid YAML"),
+        ("- 3", "a list"),
+        ("edition: cpu", "edition"),
+        ("a: 1\n b: 2", "line 2"),
+        ("steps: 20\nlr: 0.1\nsteps: 30", r"line 3 \(steps is given twice\)"),
+        ("weights:\n  l1: 1.0\n  l1: 2.0", r"line 3 \(l1 is given twice\)"),
+        ("steps: 010", r"line 1 \(010 is a number in another notation"),
+        ("steps: 0x10", "0x10 is a number in another notation"),
+        ("lr: 1:30", "1:30 is a number in another notation"),
+        ("lr: 1:30.5", "1:30.5 is a number in another notation"),
+        ("patches: [1, 03]", "03 is a number in another notation"),
+    ],
 )
 def test_bad_yaml(project: Path, content: str, word: str) -> None:
     Path("params/quick/demo.yaml").write_text(content)
@@ -149,6 +161,19 @@ def test_missing_yaml_and_edition(project: Path) -> None:
         load_overrides("quick", "demo")
     with pytest.raises(InputError, match=r"^params/quik: .* choose one of quick"):
         load_overrides("quik", "demo")
+
+
+def test_plain_numbers_are_read(project: Path) -> None:
+    Path("params/quick/demo.yaml").write_text("a: 0\nb: -10\nc: 1.0e-3\nd: 0.5\ne: '010'\nf: [+1, .5]\n")
+    read = {"edition": "quick", "a": 0, "b": -10, "c": 1e-3, "d": 0.5, "e": "010", "f": [1, 0.5]}
+    assert load_overrides("quick", "demo") == read
+
+
+@pytest.mark.parametrize("edition", ["", "..", "../..", "quik", "Quick", "quick/", "."])
+def test_unknown_edition(project: Path, edition: str) -> None:
+    for ask in (lambda: load_overrides(edition, "demo"), lambda: papermill_command("demo", edition)):
+        with pytest.raises(InputError, match=r"no such edition; choose one of quick\.$"):
+            ask()
 
 
 def test_empty_yaml_sets_the_edition_only(project: Path) -> None:
@@ -229,7 +254,7 @@ def test_no_declaring_cell() -> None:
             notebook(*cells)
 
 
-def test_papermill_command() -> None:
+def test_papermill_command(project: Path) -> None:
     assert papermill_command("data", "quick") == (
         "papermill book/data.ipynb runs/quick/notebooks/data.ipynb -f params/quick/data.yaml -k python3"
     )

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_origin
 
 import nbformat
-import yaml
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from segin_core.book.paths import project_root
+from segin_core.book.strict_yaml import read_yaml
 from segin_core.errors import InputError
 
 INJECTED = "# Parameters"  # first line of the cell that papermill adds behind the one tagged `parameters`
@@ -165,24 +165,23 @@ def check_parameters(namespace: dict[str, Any]) -> Callable[[], dict[str, Any]]:
 
 
 def overrides_file(edition: str, notebook: str) -> Path:
-    """The YAML file, from the project's root, in which an edition keeps its overrides for a notebook."""
+    """The YAML file, from the project's root, in which an edition keeps its overrides for a notebook.
+
+    Raises InputError for an unknown edition, and outside of the project.
+    """
+    known = sorted(folder.name for folder in (project_root() / "params").glob("*/"))
+    if edition not in known:
+        raise InputError(f"params/{edition}: there is no such edition; choose one of {', '.join(known)}.")
     return Path("params") / edition / f"{notebook}.yaml"
 
 
 def load_overrides(edition: str, notebook: str) -> dict[str, Any]:
     """What params/<edition>/<notebook>.yaml sets, unchecked, and the edition itself."""
     file = overrides_file(edition, notebook)
-    if not (project_root() / file.parent).is_dir():
-        known = sorted(folder.name for folder in (project_root() / "params").glob("*/"))
-        raise InputError(f"{file.parent}: there is no such edition; choose one of {', '.join(known)}.")
     try:
-        content = yaml.safe_load((project_root() / file).read_text(encoding="utf-8"))
+        content = read_yaml(project_root() / file, shown=file)
     except FileNotFoundError:
         raise InputError(f"{file}: the file is missing; create it, empty if nothing is to be set.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        line = f" at line {where.line + 1}" if where else ""
-        raise InputError(f"{file}: not valid YAML{line}; write one `name: value` per line.") from None
     overrides = {} if content is None else content
     if not isinstance(overrides, dict):
         raise InputError(f"{file}: write one `name: value` per line, not a {type(overrides).__name__}.")

@@ -6,14 +6,16 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from segin_core.errors import InputError
+
 
 def project_root() -> Path:
-    """The nearest folder at or above the working one that holds the book, else the working folder."""
+    """The nearest folder at or above the working one that holds the book. Raises InputError where there is none."""
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / "_config.yml").is_file() and (folder / "segin_core").is_dir():
             return folder
-    return here
+    raise InputError(f"{here}: the working folder is not in the project; start there, or papermill with --cwd PROJECT.")
 
 
 def runs(edition: str) -> Path:
@@ -36,6 +38,9 @@ def results_of(editions: Iterable[str], notebook: str, name: str) -> list[dict[s
 
 
 def data_cache() -> Path:
-    """Folder of the rendered data sets, shared by all editions: `$SEGIN_DATA`, else `runs/data`."""
-    chosen = os.environ.get("SEGIN_DATA")
-    return Path(chosen).expanduser() if chosen else project_root() / "runs" / "data"
+    """Folder of the rendered data sets, shared by all editions: `$SEGIN_DATA`, else `runs/data`.
+
+    A relative one starts from the project's root, wherever the working folder is.
+    """
+    chosen = Path(os.environ.get("SEGIN_DATA") or "runs/data").expanduser()
+    return chosen if chosen.is_absolute() else project_root() / chosen

@@ -37,14 +37,19 @@ def environment() -> str:
 
 
 def commit() -> str:
-    """The commit of the code in use, with '+changes' when the work tree differs; 'unknown' outside a git checkout."""
-    folder = Path(__file__).parent
+    """The commit of the code in use, with '+changes' when the work tree differs.
+
+    'unknown' unless the code lies in this project's own git checkout: not an unpacked or installed copy inside another.
+    """
+    root = Path(__file__).parents[2]
 
     def git(*words: str) -> str:
-        done = subprocess.run(["git", *words], cwd=folder, capture_output=True, text=True, check=True)
+        done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True)
         return done.stdout.strip()
 
     try:
+        if not root.samefile(git("rev-parse", "--show-toplevel")):
+            return "unknown"
         return git("rev-parse", "--short=12", "HEAD") + ("+changes" if git("status", "--porcelain") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -73,3 +78,13 @@ def provenance(*, parameters: dict[str, Any], seconds: float) -> dict[str, Any]:
         "seconds": round(seconds, 1),
         "parameters": parameters,
     }
+
+
+def trained(description: dict[str, Any]) -> str:
+    """One line for a notebook that uses a network: where and on what it was trained, and which commit evaluates it.
+
+    description: what its file tells, with its `provenance` and the `record` of its identity.
+    """
+    made, data = description["provenance"], description["identity"]["data"][:8]
+    by = f"trained at commit {made['commit']} on data {data} ({made['date'][:10]}, {made['hardware']})"
+    return f"{by}, evaluated at commit {commit()}"

@@ -7,10 +7,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from segin_core.book.paths import project_root
+from segin_core.book.strict_yaml import read_yaml
 from segin_core.errors import InputError
 
 # The parts of the paper, in its order; a claim's `where` begins with one of them.
@@ -197,12 +197,9 @@ def load_ledger(path: Path | None = None, notebooks: Collection[str] | None = No
     """
     path = path or project_root() / "book" / "claims.yaml"
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = read_yaml(path)
     except FileNotFoundError:
         raise InputError(f"{path}: there is no such ledger; restore it.") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        raise InputError(f"{path}: not valid YAML{f' at line {mark.line + 1}' if mark else ''}; mend it.") from None
     try:
         ledger = Ledger.model_validate(content)
     except ValidationError as error:
