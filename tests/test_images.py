@@ -8,7 +8,16 @@ import pytest
 import torch
 from PIL import Image
 
-from segin_core.data.images import read_image, save_png, to_pil, to_tensor
+from segin_core.data.images import (
+    find_pictures,
+    from_bytes,
+    named_files,
+    read_image,
+    save_png,
+    to_bytes,
+    to_pil,
+    to_tensor,
+)
 from segin_core.errors import InputError
 
 RED = (255, 0, 0)
@@ -90,6 +99,50 @@ def test_truncated(tmp_path, suffix):
     assert_one_sentence(error, f"cut.{suffix}")
 
 
+def test_pictures_in_memory(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "whole.jpg")
+    whole = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    closed, left = Image.open(tmp_path / "whole.jpg"), Image.open(tmp_path / "whole.jpg")
+    closed.close()
+    with left:
+        pass
+    empty = Image.new("RGB", (2, 2))
+    empty.close()
+    given = {"cut.jpg is damaged": Image.open(tmp_path / "cut.jpg"), "whole.jpg was closed": closed}
+    for words, image in (*given.items(), ("whole.jpg was closed", left), ("the given image was closed", empty)):
+        with pytest.raises(InputError) as error:
+            read_image(image)
+        assert_one_sentence(error, words)
+    for array, kind in ((pixels, "ndarray"), (torch.zeros(3, 4, 4), "Tensor"), (None, "NoneType")):
+        with pytest.raises(InputError) as error:
+            read_image(array)
+        assert_one_sentence(error, kind, "PIL image")
+    assert read_image(Image.open(tmp_path / "whole.jpg")).size == (200, 200)
+
+
+def test_the_pictures_of_a_folder(tmp_path):
+    wanted = ["B.JPG", "a.jpg", "e.tif", "f.bmp", "folder.jpg/d.png", "sub dir/c.webp"]
+    hidden = [".ipynb_checkpoints/a-checkpoint.jpg", ".Trash/old.jpg", "sub dir/.x.png"]
+    for name in (*wanted, *hidden):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        Image.new("RGB", (8, 8)).save(tmp_path / name)
+    (tmp_path / "notes.txt").touch()
+    os.symlink(tmp_path / "gone.jpg", tmp_path / "broken.jpg")
+    found = find_pictures(tmp_path)
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in found) == wanted
+    assert list(named_files(found, tmp_path))[-1] == "sub dir_c" and len(named_files(found, tmp_path)) == 6
+    with pytest.raises(InputError, match="holds no picture"):
+        find_pictures(tmp_path / ".Trash" / "none")
+
+
+@pytest.mark.parametrize("names", [("a/b.jpg", "a_b.png"), ("a.png", "a.jpg"), ("a.png", "A.png")])
+def test_two_files_of_one_name(tmp_path, names):
+    with pytest.raises(InputError, match=r"would both be called (a_b|a|A): rename"):
+        named_files([tmp_path / name for name in names], tmp_path)
+
+
 @pytest.mark.parametrize("mode", ["I;16", "I", "F", "CMYK"])
 def test_depth_and_colour_space(tmp_path, mode):
     with pytest.raises(InputError) as error:
@@ -124,6 +177,21 @@ def test_tensor_range_and_round_trip():
     assert torch.allclose(to_tensor(to_pil(colour)), colour.clamp(-1, 1), atol=1 / 255)
     with pytest.raises(InputError, match="2, 3, 4, 4"):
         to_pil(torch.zeros(2, 3, 4, 4))
+
+
+@pytest.mark.parametrize("wrong", [torch.full((3, 4, 4), 200, dtype=torch.uint8), torch.full((3, 4, 4), 200.0)])
+def test_pictures_of_bytes_are_no_pictures(wrong):
+    with pytest.raises(InputError, match=r"\[-1, 1\]"):
+        to_pil(wrong)
+
+
+def test_bytes_and_back():
+    bytes_ = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(2, 3, -1, -1)
+    floats = from_bytes(bytes_)
+    assert floats.dtype == torch.float32 and (floats.min(), floats.max()) == (-1, 1)
+    assert torch.equal(to_bytes(floats), bytes_) and torch.equal(
+        to_bytes(floats.double() * 1.2)[bytes_ == 255], bytes_[bytes_ == 255]
+    )
 
 
 def test_save_png_is_atomic(tmp_path, monkeypatch):

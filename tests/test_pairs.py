@@ -45,6 +45,34 @@ def test_loader_visits_every_item_and_stops(root):
     assert [item["name"] for item in PairFolder(root)] == ["a", "b", "c.1"]
 
 
+@pytest.mark.parametrize("suffixes", [("png", "png", "PNG"), ("PNG",) * 3, ("jpg",) * 3, ("JPEG", "webp", "bmp")])
+def test_suffixes_in_any_case_and_of_any_kind(tmp_path, suffixes):
+    for kind in ("x", "y", "mask"):
+        (tmp_path / kind).mkdir()
+        for name, suffix in zip("abc", suffixes, strict=True):
+            Image.new("RGB", (6, 4), "white").save(tmp_path / kind / f"{name}.{suffix}")
+    pairs = PairFolder(tmp_path)
+    assert pairs.names == ["a", "b", "c"] and pairs[2]["y"].shape == (3, 4, 6) and (pairs[2]["y"] > 0.9).all()
+
+
+@pytest.mark.parametrize("twin", ["A.png", "a.PNG", "a.jpg"])
+def test_two_names_that_differ_in_case_or_suffix_alone(root, twin):
+    for kind in ("x", "y", "mask"):
+        Image.new("RGB", (6, 4)).save(root / kind / twin)
+    if len(list((root / "x").iterdir())) == 3:
+        pytest.skip("here the two names are one file")
+    with pytest.raises(InputError, match=r"would both be called [aA]: rename"):
+        PairFolder(root)
+
+
+def test_the_digest_is_that_of_the_pictures(root):
+    before = PairFolder(root).digest
+    (root / "x" / "notes.txt").write_text("no picture")
+    assert PairFolder(root).digest == before
+    Image.new("RGB", (6, 4), "navy").save(root / "y" / "b.png")
+    assert PairFolder(root).digest != before
+
+
 def test_missing_root_and_folder(root):
     with pytest.raises(InputError, match="nowhere is not a folder"):
         PairFolder(root / "nowhere")
@@ -56,7 +84,7 @@ def test_missing_root_and_folder(root):
 def test_empty_folder(root):
     for file in (root / "y").iterdir():
         file.unlink()
-    with pytest.raises(InputError, match=r"y holds no \.png file"):
+    with pytest.raises(InputError, match="y holds no picture"):
         PairFolder(root)
 
 

@@ -1,6 +1,8 @@
 """Pairs from product photos: the split by product, edges without a frame, masks, and what an interruption leaves."""
 
 import json
+from hashlib import sha256
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +13,10 @@ from PIL import Image, ImageDraw
 
 import segin_core.data.photos as shoes
 from segin_core.data import cache
-from segin_core.data.cache import first_by_hash, named_files
 from segin_core.data.hed import HED, thin_edges
 from segin_core.data.images import read_image, to_tensor
 from segin_core.data.pairs import PairFolder
+from segin_core.data.parts import PARTS
 from segin_core.data.photos import (
     edge_agreement,
     edges,
@@ -51,8 +53,8 @@ def photo(path: Path, colour: str = "red", inset: int = 6) -> Path:
 
 @pytest.fixture
 def flat(tmp_path: Path) -> Path:
-    """Four products in one folder, with 1, 2, 3 and 1 colourways."""
-    for number, colourways in enumerate((1, 2, 3, 1)):
+    """Six products in one folder, with 1, 2, 3, 1, 1 and 1 colourways."""
+    for number, colourways in enumerate((1, 2, 3, 1, 1, 1)):
         for i, colour in enumerate(COLOURS[:colourways]):
             photo(tmp_path / "photos" / f"Shoes_70{number}.{i}.jpg", colour, inset=5 + number)
     return tmp_path / "photos"
@@ -66,30 +68,8 @@ def files(folder: Path) -> dict[str, bytes]:
 def test_photos_are_found_nested_and_flat(flat, tmp_path):
     for path in find_photos(flat):
         photo(tmp_path / "nested" / "Shoes" / "Flat Ones" / path.name)
-    (flat / ".hidden.jpg").write_bytes(b"what a file manager leaves")
-    (flat / "notes.txt").touch()
     assert [path.name for path in find_photos(flat)] == [path.name for path in find_photos(tmp_path / "nested")]
-    assert len(find_photos(flat)) == 7
-    named = named_files(find_photos(tmp_path / "nested"), tmp_path / "nested")
-    assert next(iter(named)) == "Shoes_Flat-Ones_Shoes_700.0"
-
-
-def test_two_files_of_one_name(tmp_path):
-    one, other = photo(tmp_path / "a" / "b.jpg"), photo(tmp_path / "a_b.png")
-    with pytest.raises(InputError, match="a_b: rename"):
-        named_files([one, other], tmp_path)
-
-
-@pytest.mark.parametrize("n_test", [1, 2, 10, 200, 300])
-def test_the_split_never_separates_a_product(n_test):
-    generator = np.random.default_rng(n_test)
-    names = [f"Boots_{i}.{c}.jpg" for i in range(200) for c in range(generator.integers(1, 6))]
-    photos = sorted(Path("photos") / name for name in names)
-    parts = split_by_product(photos, n_test)
-    assert not {product(path) for path in parts["train"]} & {product(path) for path in parts["test"]}
-    assert sorted(parts["train"] + parts["test"]) == photos and len(parts["test"]) == n_test
-    shuffled = [photos[i] for i in generator.permutation(len(photos))]
-    assert split_by_product(shuffled, n_test)["test"] == parts["test"], "the order of the photos must not matter"
+    assert len(find_photos(flat)) == 9
 
 
 @pytest.mark.parametrize(
@@ -108,63 +88,64 @@ def test_the_product_is_the_catalogue_number(name, expected):
 
 
 def test_a_shoe_in_two_categories_is_on_one_side():
-    photos = [Path(f"{category}_{7000000 + i}.0.jpg") for i in range(40) for category in ("Heels", "Flats")]
-    parts = split_by_product(photos, n_test=20)
-    numbers = [{path.name.split("_")[1] for path in parts[part]} for part in ("train", "test")]
-    assert len(parts["test"]) == 20 and not numbers[0] & numbers[1]
-
-
-def test_a_product_too_large_for_the_places_left_is_skipped():
-    photos = [Path(f"big.{i}.jpg") for i in range(4)] + [Path("small.0.jpg")]
-    assert [path.name for path in split_by_product(photos, 3)["test"]] == ["small.0.jpg"]
-
-
-@pytest.mark.parametrize("n_test", [0, 1, 5])
-def test_too_few_photos_to_split(n_test):
-    with pytest.raises(InputError, match=rf"2 photos of 1 products.*n_test={n_test}"):
-        split_by_product([Path("one.0.jpg"), Path("one.1.jpg")], n_test)
+    photos = [Path(f"{category}_{7000000 + i}.0.jpg") for i in range(80) for category in ("Heels", "Flats")]
+    numbers = [{path.name.split("_")[1] for path in part} for part in split_by_product(photos).values()]
+    assert all(not one & other for one, other in combinations(numbers, 2))
 
 
 def test_given_split(flat, tmp_path):
-    with pytest.raises(InputError, match=r"train is not a folder"):
-        split_as_given(flat)
+    own = tmp_path / "own"
     for i, path in enumerate(find_photos(flat)):
-        photo(tmp_path / "own" / ("test" if i < 2 else "train") / path.name)
-    assert {part: len(found) for part, found in split_as_given(tmp_path / "own").items()} == {"train": 5, "test": 2}
+        photo(own / ("test" if i < 2 else "train") / path.name)
+    parts = split_as_given(own / "train", own / "test")
+    assert {part: len(found) for part, found in parts.items()} == {"test": 2, "train": 5, "validation": 1, "final": 1}
+    assert {path.parent.name for path in parts["test"]} == {"test"}
+    with pytest.raises(InputError, match="test is not a folder"):
+        split_as_given(flat / "train", flat / "test")
 
 
-def test_limit_is_chosen_by_hash():
-    parts = {part: [Path(f"{part}/{i}.jpg") for i in range(9)] for part in ("train", "test")}
-    few, more = first_by_hash(parts, (2, 1)), first_by_hash(parts, (4, 9))
-    assert len(few["train"]) == 2 and set(few["train"]) < set(more["train"]) and more["test"] == parts["test"]
-    with pytest.raises(InputError, match="limit"):
-        first_by_hash(parts, (0, 1))
+def test_too_few_photos_to_split(tmp_path):
+    for name in ("one.0", "one.1"):
+        photo(tmp_path / "photos" / f"{name}.jpg")
+    with pytest.raises(InputError, match="2 pictures of 1 products leave none for validation"):
+        prepare(tmp_path / "photos", 32, cache=tmp_path)
 
 
 def test_prepared_folder(flat, tmp_path):
-    folder = prepare(flat, 32, n_test=2, cache=tmp_path / "cache", progress=False)
+    folder = prepare(flat, 32, cache=tmp_path / "cache", progress=False)
     assert folder.parent == tmp_path / "cache" / "photos" / "32px" and folder.name.startswith("product-")
-    train, test = (PairFolder(folder / part) for part in ("train", "test"))
-    assert (len(train), len(test)) == (5, 2)
-    batch = train.batch(range(5))
+    parts = {part: PairFolder(folder / part) for part in PARTS}
+    assert [len(parts[part]) for part in PARTS] == [6, 1, 1, 1]
+    batch = parts["train"].batch(range(5))
     assert set(batch["x"].unique().tolist()) == {-1.0, 1.0} and batch["y"].shape == (5, 3, 32, 32)
     inside = batch["mask"].mean(dim=(1, 2, 3))
-    assert inside.min() > 0.3 and inside.max() < 0.55
+    assert inside.min() > 0.2 and inside.max() < 0.55
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["counts"] == {"train": 5, "test": 2} and sum(manifest["families"].values()) == 4
+    assert manifest["counts"] == {part: len(parts[part]) for part in PARTS} and sum(manifest["families"].values()) == 6
     assert [path.name for path in folder.parent.iterdir()] == [folder.name], "nothing half-made is left"
 
 
+def test_photos_replaced_under_the_same_names(flat, tmp_path):
+    def colours() -> set[str]:
+        pairs = PairFolder(prepare(flat, 32, limit=(2, 1), cache=tmp_path / "cache", progress=False) / "train")
+        return {"red" if pair["y"][0, 16, 16] > 0 else "blue" for pair in pairs}
+
+    for colour in ("red", "blue"):
+        for path in find_photos(flat):
+            photo(path, colour)
+        assert colours() == {colour}
+
+
 def test_second_call_returns_at_once(flat, tmp_path, monkeypatch):
-    first = prepare(flat, 32, n_test=2, limit=(2, 1), cache=tmp_path / "cache", progress=False)
-    monkeypatch.setattr(shoes, "HED", None)
-    assert prepare(flat, 32, n_test=2, limit=(2, 1), cache=tmp_path / "cache", progress=False) == first
+    first = prepare(flat, 32, limit=(2, 1), cache=tmp_path / "cache", progress=False)
+    monkeypatch.setattr(shoes, "read_image", None)
+    assert prepare(flat, 32, limit=(2, 1), cache=tmp_path / "cache", progress=False) == first
 
 
 @pytest.mark.parametrize("files_written", [0, 3, 7])  # none, one whole pair, two pairs and one file of the third
 def test_interrupted_and_resumed_is_the_same(flat, tmp_path, monkeypatch, files_written):
-    whole = prepare(flat, 32, n_test=2, limit=(3, 1), cache=tmp_path / "whole", progress=False)
-    save, made, written = cache.save_png, [], []
+    whole = prepare(flat, 32, limit=(3, 1), cache=tmp_path / "whole", progress=False)
+    save, written, made = cache.save_png, [], []
 
     def stop(picture: Image.Image, path: Path) -> Path:
         if len(written) == files_written:
@@ -174,13 +155,12 @@ def test_interrupted_and_resumed_is_the_same(flat, tmp_path, monkeypatch, files_
 
     monkeypatch.setattr(cache, "save_png", stop)
     with pytest.raises(KeyboardInterrupt):
-        prepare(flat, 32, n_test=2, limit=(3, 1), cache=tmp_path / "cut", progress=False)
+        prepare(flat, 32, limit=(3, 1), cache=tmp_path / "cut", progress=False)
     assert not (tmp_path / "cut" / whole.relative_to(tmp_path / "whole")).exists(), "half a folder looks whole"
 
-    monkeypatch.setattr(cache, "save_png", save)
-    monkeypatch.setattr(shoes, "pair", lambda *given: made.append(1) or pair(*given))
-    resumed = prepare(flat, 32, n_test=2, limit=(3, 1), cache=tmp_path / "cut", progress=False)
-    assert len(made) == 4 - files_written // 3, "finished pairs are not made again"
+    monkeypatch.setattr(cache, "save_png", lambda picture, path: made.append(path) or save(picture, path))
+    resumed = prepare(flat, 32, limit=(3, 1), cache=tmp_path / "cut", progress=False)
+    assert len(made) == 3 * (6 - files_written // 3), "finished pairs are not made again"
     assert files(resumed) == files(whole)
     digests = [json.loads((folder / "manifest.json").read_text())["sha256"] for folder in (whole, resumed)]
     assert digests[0] == digests[1]
@@ -275,15 +255,12 @@ def test_missing_and_empty_folder(tmp_path):
         prepare(tmp_path / "photos", 32, cache=tmp_path)
 
 
-def test_unreadable_photo_is_named_and_the_others_are_kept(flat, tmp_path):
+def test_unreadable_photo_is_named_before_any_work(flat, tmp_path, monkeypatch):
     broken = max(find_photos(flat))
-    good = broken.read_bytes()
-    broken.write_bytes(good[:200])
+    broken.write_bytes(broken.read_bytes()[:200])
+    monkeypatch.setattr(cache, "save_png", None)
     with pytest.raises(InputError, match=broken.name):
-        prepare(flat, 32, n_test=2, cache=tmp_path / "cache", progress=False)
-    broken.write_bytes(good)
-    folder = prepare(flat, 32, n_test=2, cache=tmp_path / "cache", progress=False)
-    assert len(files(folder)) == 3 * 7
+        prepare(flat, 32, cache=tmp_path / "cache", progress=False)
 
 
 @pytest.mark.parametrize(
@@ -292,8 +269,7 @@ def test_unreadable_photo_is_named_and_the_others_are_kept(flat, tmp_path):
         ({"size": 16}, "size"),
         ({"size": 64.0}, "size"),
         ({"size": 32, "split": "colour"}, "split"),
-        ({"size": 32, "n_test": 2, "limit": (1, 0)}, "limit"),
-        ({"size": 32, "n_test": 7}, "n_test"),
+        ({"size": 32, "limit": (1, 0)}, "limit"),
     ],
 )
 def test_bad_arguments(flat, tmp_path, arguments, word):
@@ -305,7 +281,17 @@ def test_bad_arguments(flat, tmp_path, arguments, word):
 def test_unwritable_cache(flat, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot be written"):
-        prepare(flat, 32, n_test=2, limit=(1, 1), cache=tmp_path / "file", progress=False)
+        prepare(flat, 32, limit=(1, 1), cache=tmp_path / "file", progress=False)
+
+
+@pytest.mark.skipif(not (DATA / "ut-zap50k").is_dir(), reason="no UT-Zap50K beside the project")
+def test_the_split_of_real_photos_never_changes():
+    parts = split_by_product(find_photos(DATA / "ut-zap50k"))
+    assert {part: len(found) for part, found in parts.items()} == dict(zip(PARTS, (9500, 300, 200, 200), strict=True))
+    names = " ".join(sorted(path.name for path in parts["test"]))
+    assert sha256(names.encode()).hexdigest() == "581d3683b123b0fd3f6766d26e0906032340a291e8ad4fa6d29ed98c1890aef2"
+    numbers = [{path.name.split("_")[-1].split(".")[0] for path in found} for found in parts.values()]
+    assert all(not one & other for one, other in combinations(numbers, 2)), "a catalogue number is on two sides"
 
 
 @pytest.mark.skipif(not (DATA / "ut-zap50k").is_dir(), reason="no UT-Zap50K beside the project")

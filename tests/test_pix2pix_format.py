@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw
 
 import segin_core.data.pix2pix_format as pix2pix_format
 from segin_core.data.pairs import PairFolder
+from segin_core.data.parts import PARTS
 from segin_core.data.pix2pix_format import prepare, read_pair, scale_lines
 from segin_core.errors import InputError
 
@@ -86,9 +87,9 @@ def test_lines_stay_thin_and_whole_at_every_size():
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Three training and two held-out pairs, edges on the right, held out in val/ as in edges2shoes."""
-    for part, count in (("train", 3), ("val", 2)):
-        for i, colour in enumerate(("brown", "black", "teal")[:count]):
+    """Five training and two test pairs, edges on the right, the latter in val/ as in edges2shoes."""
+    for part, count in (("train", 5), ("val", 2)):
+        for i, colour in enumerate(("brown", "black", "teal", "navy", "red")[:count]):
             sketch, picture = halves(colour)
             save(tmp_path / "discs" / part / f"{i}_AB.jpg", picture, sketch)
     return tmp_path / "discs"
@@ -97,11 +98,18 @@ def folder(tmp_path: Path) -> Path:
 def test_prepared_folder(folder, tmp_path, monkeypatch):
     made = prepare(folder, 32, order="BA", cache=tmp_path / "cache", progress=False)
     assert made.parent == tmp_path / "cache" / "pix2pix" / "32px" and made.name.startswith("discs-BA-")
-    train, test = (PairFolder(made / part) for part in ("train", "test"))
-    assert train.names == ["0_AB", "1_AB", "2_AB"] and test.names == ["0_AB", "1_AB"]
-    batch = train.batch(range(3))
+    parts = {part: PairFolder(made / part) for part in PARTS}
+    assert parts["test"].names == ["0_AB", "1_AB"], "theirs"
+    ours = [name for part in ("train", "validation", "final") for name in parts[part].names]
+    assert sorted(ours) == [f"{i}_AB" for i in range(5)], "out of their train"
+    batch = parts["train"].batch(range(3))
     assert set(batch["x"].unique().tolist()) == {-1.0, 1.0} and batch["mask"].mean() == pytest.approx(0.2, abs=0.03)
-    assert json.loads((made / "manifest.json").read_text())["counts"] == {"train": 3, "test": 2}
+    assert json.loads((made / "manifest.json").read_text())["counts"] == {
+        "train": 3,
+        "validation": 1,
+        "test": 2,
+        "final": 1,
+    }
     monkeypatch.setattr(pix2pix_format, "read_pair", None)
     assert prepare(folder, 32, order="BA", cache=tmp_path / "cache", progress=False) == made
 
@@ -113,12 +121,23 @@ def test_a_folder_named_test_comes_before_val(folder, tmp_path):
     assert PairFolder(made / "test").names == ["9"] and len(PairFolder(made / "train")) == 1
 
 
-def test_sets_with_the_same_file_names_are_kept_apart(folder, tmp_path):
-    made = [prepare(folder, 32, order="BA", cache=tmp_path / "cache", progress=False)]
-    for path in folder.rglob("*.jpg"):
-        save(path, *reversed(halves("orange")))
-    made.append(prepare(folder, 32, order="BA", cache=tmp_path / "cache", progress=False))
-    assert made[0] != made[1]
+def test_pictures_replaced_under_the_same_names_and_sizes(folder, tmp_path):
+    def colour() -> float:
+        made = prepare(folder, 32, order="BA", cache=tmp_path / "cache", progress=False)
+        return float(PairFolder(made / "train")[0]["y"][:, 16, 16].max())
+
+    seen = []
+    for shade in ("orange", "navy"):
+        for path in folder.rglob("*.jpg"):
+            sketch, picture = halves(shade)
+            save(path.with_suffix(".bmp"), picture, sketch)  # all files of one size in bytes
+        for path in folder.rglob("*.jpg"):
+            path.unlink()
+        for path in folder.rglob("*.bmp"):
+            sketch, picture = halves(shade)
+            save(path, picture, sketch)
+        seen.append(colour())
+    assert seen[0] > 0.9 and seen[1] < 0.1
 
 
 def test_interrupted_and_resumed_is_the_same(folder, tmp_path, monkeypatch):
@@ -135,9 +154,9 @@ def test_interrupted_and_resumed_is_the_same(folder, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         prepare(folder, 32, order="BA", cache=tmp_path / "cut", progress=False)
     resumed = prepare(folder, 32, order="BA", cache=tmp_path / "cut", progress=False)
-    assert len(calls) == 3 + 3, "two pairs are there already"
+    assert len(calls) == 3 + 5, "two pairs are there already"
     pictures = [sorted(made.rglob("*.png")) for made in (whole, resumed)]
-    assert len(pictures[0]) == 15 and [p.read_bytes() for p in pictures[0]] == [p.read_bytes() for p in pictures[1]]
+    assert len(pictures[0]) == 21 and [p.read_bytes() for p in pictures[0]] == [p.read_bytes() for p in pictures[1]]
 
 
 def test_parts_missing_or_in_the_wrong_order(folder, tmp_path):

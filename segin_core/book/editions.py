@@ -6,12 +6,15 @@ import json
 
 from segin_core.book.paths import data_cache, runs
 from segin_core.data.pairs import PairFolder
+from segin_core.data.parts import PARTS
 from segin_core.errors import InputError
 
 
-def edition_pairs(edition: str, split: str) -> PairFolder:
-    """The "train" or "test" pairs that an edition's data notebook prepared. Raises InputError if it has not run."""
+def edition_pairs(edition: str, part: str) -> PairFolder:
+    """The pairs of one of `PARTS` that an edition's data notebook prepared. Raises InputError if it has not run."""
     file = runs(edition) / "data" / "dataset.json"
+    if part not in PARTS:
+        raise InputError(f"part={part!r} is unknown: choose one of {', '.join(PARTS)}.")
     if not file.is_file():
         raise InputError(f"runs/{edition}/data/dataset.json is missing: run the data notebook of this edition first.")
-    return PairFolder(data_cache() / json.loads(file.read_text())["folder"] / split)
+    return PairFolder(data_cache() / json.loads(file.read_text(encoding="utf-8"))["folder"] / part)

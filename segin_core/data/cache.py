@@ -1,21 +1,24 @@
-"""Prepared pairs, kept in a folder of their own: made once, whole or not there."""
+"""Prepared pairs, kept in a folder of their own, named for what they are made of: whole or not there."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import time
-from collections.abc import Callable, Sequence
-from hashlib import sha256
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from tqdm import tqdm
 
 from segin_core.data.images import save_png
+from segin_core.data.pairs import KINDS
+from segin_core.data.parts import Limit, limited
 from segin_core.errors import InputError
 from segin_core.running.files import write_json
-
-PARTS = ("train", "test")
+from segin_core.running.identity import Identity, content_digest, source_digest
 
 
 def check_size(size: int) -> None:
@@ -24,65 +27,57 @@ def check_size(size: int) -> None:
         raise InputError(f"size={size!r} is no whole number of pixels from 32 up: give 64, 128 or 256.")
 
 
-def digest(text: str) -> str:
-    """SHA-256 of a text, in hexadecimal: an order that looks random and never changes."""
-    return sha256(text.encode()).hexdigest()
+def prepare_pairs(
+    place: Path, named: Mapping[str, Mapping[str, Path]], make: Callable[[Path], dict[str, Image.Image]], *,
+    root: Path, settings: dict[str, Any], packages: Sequence[str], limit: Limit, group_of: Callable[[Path], str],
+    check: Callable[[Path], Any] | None = None, progress: bool = True,
+) -> Path:  # fmt: skip
+    """Make the pairs once; the folder holds <part>/{x,y,mask}/<name>.png and manifest.json.
 
-
-def first_by_hash(parts: dict[str, list[Path]], limit: tuple[int, int] | None) -> dict[str, list[Path]]:
-    """At most `limit` (train, test) files, those whose names have the smallest hashes; InputError below 1."""
-    if limit is None:
-        return parts
-    if len(limit) != 2 or min(limit) < 1:
-        raise InputError(f"limit={limit!r} is not two positive counts: give (train, test) or None.")
-    by_hash = {part: sorted(parts[part], key=lambda file: digest(file.name)) for part in PARTS}
-    return {part: sorted(by_hash[part][:n]) for part, n in zip(PARTS, limit, strict=True)}
-
-
-def named_files(files: Sequence[Path], root: Path) -> dict[str, Path]:
-    """Flat names for files that may lie in nested folders: Boots/Ankle/1.2.jpg is Boots_Ankle_1.2.
-
-    Raises InputError if two files would share a name.
+    named: part to name to source file, all below `root`, of which `limit` is kept (see `parts.limited`). `make` turns a
+    file into {"x", "y", "mask"}; `check` raises for one that cannot be read, before the first is made. `group_of` names
+    the family of a file, to count them. The folder is <place>-<key>: other settings, other bytes in a source, other
+    code behind `make` or other versions of `packages` mean another one. A finished folder is returned at once.
+    Raises InputError for a limit below 1 or a folder that cannot be written, and what `check` and `make` raise.
     """
-    named: dict[str, Path] = {}
-    for file in files:
-        name = "_".join(file.relative_to(root).with_suffix("").parts).replace(" ", "-")
-        if name in named:
-            raise InputError(f"{file} and {named[name]} would both be called {name}: rename one of them.")
-        named[name] = file
-    return named
+    kept = {part: {name: named[part][name] for name in names} for part, names in limited(named, limit).items()}
+    files = [file for part in kept.values() for file in part.values()]
+    chosen = settings | {"names": {part: list(sources) for part, sources in kept.items()}}
+    identity = Identity(chosen, content_digest(files, root), source_digest(make, packages=packages))
+    folder, started = place.with_name(f"{place.name}-{identity.key}"), time.perf_counter()
+    if (folder / "manifest.json").is_file():
+        return folder
+    for file in files if check else ():
+        check(file)
+    partial = folder.with_name(f"{folder.name}.partial")  # an interrupted run finds its pairs there again
+    for part, sources in kept.items():
+        for name, source in tqdm(sources.items(), desc=f"{place.name}, {part}", disable=not progress, mininterval=5):
+            _write_pair(partial / part, name, source, make)
+    manifest = settings | {
+        "counts": {part: len(sources) for part, sources in kept.items()},
+        "families": {part: len(set(map(group_of, sources.values()))) for part, sources in kept.items()},
+        "sha256": content_digest(partial.rglob("*.png"), partial),
+        "identity": identity.record,
+        "versions": {name: version(name) for name in (*packages, "torch")},
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    return _finish(partial, folder, manifest)
 
 
-def write_pairs(
-    folder: Path,
-    named: dict[str, dict[str, Path]],
-    make: Callable[[Path], dict[str, Image.Image]],
-    about: dict[str, object],
-    *,
-    progress: bool,
-) -> Path:
-    """Write what `make` returns for all `named` files (part to name to file), then a manifest; returns `folder`.
+def _write_pair(folder: Path, name: str, source: Path, make: Callable[[Path], dict[str, Image.Image]]) -> None:
+    targets = {kind: folder / kind / f"{name}.png" for kind in KINDS}
+    if not targets["mask"].is_file():  # the last one written, so all three are there
+        made = make(source)
+        for kind, target in targets.items():
+            save_png(made[kind], target)
 
-    `make` turns a file into {"x", "y", "mask"}. Pairs are collected in <folder>.partial, where an interrupted run finds
-    them again; `folder` itself is whole or not there. The manifest is `about` with counts, SHA-256 and seconds.
-    Raises InputError if something cannot be written, and what `make` raises.
-    """
-    partial = folder.with_name(f"{folder.name}.partial")
-    started, seen = time.perf_counter(), sha256()
-    for part, files in named.items():
-        for name, source in tqdm(files.items(), desc=f"{folder.name}, {part}", disable=not progress, mininterval=5):
-            targets = {kind: partial / part / kind / f"{name}.png" for kind in ("x", "y", "mask")}
-            if not targets["mask"].is_file():  # the last one written, so all three are there
-                for kind, picture in make(source).items():
-                    save_png(picture, targets[kind])
-            for kind, file in targets.items():
-                seen.update(f"{part}/{kind}/{name}".encode() + file.read_bytes())
-    counts = {part: len(files) for part, files in named.items()}
-    record = about | {"counts": counts, "sha256": seen.hexdigest()}
+
+def _finish(partial: Path, folder: Path, manifest: dict[str, Any]) -> Path:
     try:
-        write_json(partial / "manifest.json", record | {"seconds": round(time.perf_counter() - started, 1)})
+        write_json(partial / "manifest.json", manifest)
         os.replace(partial, folder)
     except OSError as problem:
         if not (folder / "manifest.json").is_file():  # else another process was faster
             raise InputError(f"{folder} cannot be written ({problem.strerror}): delete it and run again.") from problem
+        shutil.rmtree(partial, ignore_errors=True)
     return folder

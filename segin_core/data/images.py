@@ -1,6 +1,8 @@
 """Pictures in and out: any file a user may have, to and from tensors `c h w` in [-1, 1]."""
 
 import warnings
+from collections.abc import Iterable
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +11,38 @@ from einops import rearrange
 from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from segin_core.errors import InputError
+from segin_core.errors import InputError, check_pictures
 from segin_core.running.files import written_whole
 
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # of a folder's pictures, in any case
 _EIGHT_BIT = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "HSV", "LAB"}
+
+
+def find_pictures(folder: Path) -> list[Path]:
+    """Every picture file below a folder, nested or flat, sorted by path; hidden files and folders are passed over.
+
+    Raises InputError if there is none.
+    """
+    paths = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    seen = (path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
+    if found := sorted(path for path in seen if path.is_file()):
+        return found
+    raise InputError(f"{folder} holds no picture ({', '.join(SUFFIXES)}): put some there.")
+
+
+def named_files(files: Iterable[Path], root: Path) -> dict[str, Path]:
+    """Flat names for files that may lie in nested folders: Boots/Ankle/1.2.jpg is Boots_Ankle_1.2.
+
+    Raises InputError for two files of one name; large and small letters do not tell names apart on every system.
+    """
+    named: dict[str, Path] = {}
+    alike: dict[str, Path] = {}
+    for file in files:
+        name = "_".join(file.relative_to(root).with_suffix("").parts)
+        if (other := alike.setdefault(name.lower(), file)) != file:
+            raise InputError(f"{file} and {other} would both be called {name}: rename one of them.")
+        named[name] = file
+    return named
 
 
 def read_image(source: str | Path | Image.Image, name: str | None = None) -> Image.Image:
@@ -20,24 +50,24 @@ def read_image(source: str | Path | Image.Image, name: str | None = None) -> Ima
 
     `source` is a path or a PIL image, `name` what to call it in an error message. EXIF orientation is
     applied, transparency is laid on white, palette and greyscale pictures become RGB.
-    Raises InputError for a file that is missing, a folder, truncated or no image, and for a picture of zero
-    size, of 16 bits or more, or in CMYK.
+    Raises InputError for a file that is missing, a folder or no image, for a picture, in a file or in memory, that is
+    cut short, closed, of zero size, of 16 bits or more, or in CMYK, and for anything else, such as an array.
     """
     if isinstance(source, Image.Image):
-        return _on_white(source, name or getattr(source, "filename", "") or "the given image")
-    path = Path(source)
-    name = name or str(path)
-    if path.is_dir():
-        raise InputError(f"{name} is a folder, not an image: give the path of one picture in it.")
-    if not path.exists():
-        raise InputError(f"{name} does not exist: check the path (relative ones start at {Path.cwd()}).")
-    if path.stat().st_size == 0:
-        raise InputError(f"{name} is an empty file: copy or export the picture again.")
+        opened, name = nullcontext, name or getattr(source, "filename", "") or "the given image"
+    elif isinstance(source, str | Path):
+        opened, name = Image.open, name or str(source)
+        _check_file(Path(source), name)
+    else:
+        kind = type(source).__name__
+        raise InputError(f"{name or 'The given picture'} is of type {kind}: give a path or a PIL image.")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with opened(source) as image:
                 return _on_white(image, name)
+    except InputError:
+        raise
     except UnidentifiedImageError:
         raise InputError(f"{name} is not an image that Pillow can read: give a PNG, JPEG or WebP.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
@@ -46,6 +76,17 @@ def read_image(source: str | Path | Image.Image, name: str | None = None) -> Ima
         raise InputError(f"{name} may not be read by this user: change the file's permissions.") from None
     except (OSError, SyntaxError, EOFError) as problem:  # what Pillow's decoders raise half-way
         raise InputError(f"{name} is damaged or cut short ({problem}): copy or export it again.") from problem
+    except (ValueError, AssertionError) as problem:  # what they raise without their file
+        raise InputError(f"{name} was closed before it was read: open it again, or give its path.") from problem
+
+
+def _check_file(path: Path, name: str) -> None:
+    if path.is_dir():
+        raise InputError(f"{name} is a folder, not an image: give the path of one picture in it.")
+    if not path.exists():
+        raise InputError(f"{name} does not exist: check the path (relative ones start at {Path.cwd()}).")
+    if path.stat().st_size == 0:
+        raise InputError(f"{name} is an empty file: copy or export the picture again.")
 
 
 def _on_white(image: Image.Image, name: str) -> Image.Image:
@@ -64,22 +105,6 @@ def _on_white(image: Image.Image, name: str) -> Image.Image:
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 
-def to_tensor(image: Image.Image) -> Tensor:
-    """PIL to float32 `c h w` in [-1, 1]: three channels for RGB, one for a greyscale ("L") picture."""
-    pixels = np.array(image if image.mode in {"L", "RGB"} else read_image(image))
-    pixels = pixels[..., None] if pixels.ndim == 2 else pixels
-    return rearrange(torch.from_numpy(pixels).float() / 127.5 - 1, "h w c -> c h w").contiguous()
-
-
-def to_pil(image: Tensor) -> Image.Image:
-    """Tensor `c h w` (or `1 c h w`) in [-1, 1], c = 1 or 3, to PIL; values outside the range are clamped."""
-    image = image[0] if image.ndim == 4 and len(image) == 1 else image
-    if image.ndim != 3 or image.shape[0] not in (1, 3):
-        raise InputError(f"A tensor of shape {tuple(image.shape)} is no picture: give one of 1 or 3 x h x w.")
-    pixels = rearrange(to_bytes(image).cpu(), "c h w -> h w c").numpy()
-    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
-
-
 def to_bytes(pictures: Tensor) -> Tensor:
     """Stacks `... c h w` in [-1, 1] as uint8, as a PNG holds them; values outside the range are clamped."""
     return ((pictures.detach().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
@@ -88,6 +113,23 @@ def to_bytes(pictures: Tensor) -> Tensor:
 def from_bytes(pictures: Tensor) -> Tensor:
     """uint8 stacks `... c h w` back to float32 in [-1, 1]."""
     return pictures.float() / 127.5 - 1
+
+
+def to_tensor(image: Image.Image) -> Tensor:
+    """PIL to float32 `c h w` in [-1, 1]: three channels for RGB, one for a greyscale ("L") picture."""
+    pixels = np.atleast_3d(image if image.mode in {"L", "RGB"} else read_image(image))
+    return from_bytes(rearrange(torch.tensor(pixels), "h w c -> c h w")).contiguous()
+
+
+def to_pil(image: Tensor) -> Image.Image:
+    """Tensor `c h w` (or `1 c h w`) in [-1, 1], c = 1 or 3, to PIL; InputError for anything else.
+
+    Values a little outside the range, as resampling leaves them, are clamped.
+    """
+    image = image[0] if image.ndim == 4 and len(image) == 1 else image
+    check_pictures(image[None])
+    pixels = rearrange(to_bytes(image).cpu(), "c h w -> h w c").numpy()
+    return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
 def save_png(image: Tensor | Image.Image, path: str | Path) -> Path:

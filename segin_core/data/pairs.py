@@ -1,6 +1,7 @@
 """Pairs of sketch and picture from a folder: any data set, made by `openmoji.prepare` or by hand."""
 
 from collections.abc import Iterable
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -8,8 +9,9 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from segin_core.data.images import read_image, to_tensor
+from segin_core.data.images import find_pictures, named_files, read_image, to_tensor
 from segin_core.errors import InputError
+from segin_core.running.identity import content_digest
 from segin_core.running.randomness import epoch_indices
 
 KINDS = ("x", "y", "mask")
@@ -18,33 +20,33 @@ KINDS = ("x", "y", "mask")
 class PairFolder(Dataset):
     """Triples under `root`: x/<name>.png the sketch, y/<name>.png the picture, mask/<name>.png its fill.
 
-    Names are sorted, so the order is the same everywhere; a file is decoded when it is asked for. Raises
-    InputError for a folder that is missing or empty and for names that do not match (at once), for a file
-    that cannot be read and for sizes that differ within a triple (on access).
+    Any kind of picture file will do (`images.SUFFIXES`). Names are sorted, so the order is the same everywhere; a file
+    is decoded when it is asked for. Raises InputError for a folder that is missing or empty, for names that do not
+    match or differ in case alone (at once), for a file that cannot be read and for sizes that differ within a triple
+    (on access).
     """
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
             raise InputError(f"{self.root} is not a folder: give one that holds x/, y/ and mask/.")
-        names = {kind: self._names(kind) for kind in KINDS}
+        if missing := [kind for kind in KINDS if not (self.root / kind).is_dir()]:
+            raise InputError(f"{self.root / missing[0]} is missing: {self.root} needs the folders x/, y/ and mask/.")
+        folders = [self.root / kind for kind in KINDS]
+        self.files = {folder.name: named_files(find_pictures(folder), folder) for folder in folders}
         for kind in ("y", "mask"):
-            if odd := sorted(names["x"] ^ names[kind]):
-                has, lacks = ("x", kind) if odd[0] in names["x"] else (kind, "x")
+            if odd := sorted(self.files["x"].keys() ^ self.files[kind].keys()):
+                has, lacks = ("x", kind) if odd[0] in self.files["x"] else (kind, "x")
                 raise InputError(
-                    f"{self.root / has / odd[0]}.png has no partner in {lacks}/ (one of {len(odd)}): "
+                    f"{self.files[has][odd[0]]} has no partner in {lacks}/ (one of {len(odd)}): "
                     "each name must be in x/, y/ and mask/."
                 )
-        self.names = sorted(names["x"])
+        self.names = sorted(self.files["x"])
 
-    def _names(self, kind: str) -> set[str]:
-        folder = self.root / kind
-        if not folder.is_dir():
-            raise InputError(f"{folder} is missing: {self.root} needs the folders x/, y/ and mask/.")
-        names = {path.stem for path in folder.iterdir() if path.suffix == ".png" and not path.name.startswith(".")}
-        if not names:
-            raise InputError(f"{folder} holds no .png file: put the pictures there, by the same names as in x/.")
-        return names
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over the names and bytes of all files: other pictures, another digest."""
+        return content_digest((file for named in self.files.values() for file in named.values()), self.root)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -52,13 +54,12 @@ class PairFolder(Dataset):
     def __getitem__(self, index: int) -> dict[str, str | Tensor]:
         """`name`, `x` (1 h w) and `y` (3 h w) in [-1, 1], `mask` (1 h w) in [0, 1]; float32."""
         name = self.names[index]
-        pictures = {kind: read_image(self.root / kind / f"{name}.png") for kind in KINDS}
+        pictures = {kind: read_image(self.files[kind][name]) for kind in KINDS}
         for kind in ("y", "mask"):
             (w, h), (w_x, h_x) = pictures[kind].size, pictures["x"].size
             if (w, h) != (w_x, h_x):
                 raise InputError(
-                    f"{self.root / kind / name}.png is {w} x {h} pixels but its x is {w_x} x {h_x}: "
-                    "scale them to one size."
+                    f"{self.files[kind][name]} is {w} x {h} pixels but its x is {w_x} x {h_x}: scale them to one size."
                 )
         x, mask = (to_tensor(pictures[kind].convert("L")) for kind in ("x", "mask"))
         return {"name": name, "x": x, "y": to_tensor(pictures["y"]), "mask": (mask + 1) / 2}
@@ -71,7 +72,7 @@ class PairFolder(Dataset):
         odd = next((item for item in items if item["x"].shape != items[0]["x"].shape), None)
         if odd is not None:
             raise InputError(
-                f"{self.root / 'x' / odd['name']}.png and {items[0]['name']}.png differ in size: "
+                f"{self.files['x'][odd['name']]} and {self.files['x'][items[0]['name']].name} differ in size: "
                 "a batch needs pictures of one size."
             )
         stacked = {kind: torch.stack([item[kind] for item in items]) for kind in KINDS}
@@ -94,5 +95,3 @@ class PairBatches:
     def __call__(self, step: int) -> PairBatch:
         batch = self.pairs.batch(epoch_indices(len(self.pairs), step, batch_size=self.batch_size, seed=self.seed))
         return PairBatch(batch["x"], batch["y"])
-
-

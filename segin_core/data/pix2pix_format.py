@@ -13,10 +13,10 @@ import torch.nn.functional as F
 from PIL import Image
 from skimage.morphology import thin
 
-from segin_core.book.paths import data_cache
-from segin_core.data.cache import PARTS, check_size, digest, first_by_hash, named_files, write_pairs
-from segin_core.data.images import read_image, to_pil, to_tensor
-from segin_core.data.photos import find_photos, foreground
+from segin_core.data.cache import check_size, prepare_pairs
+from segin_core.data.images import named_files, read_image, to_pil, to_tensor
+from segin_core.data.parts import Limit
+from segin_core.data.photos import foreground, product, split_as_given
 from segin_core.errors import InputError
 
 ORDERS = {"AB": "BA", "BA": "AB"}  # A, the edges, on the left or on the right; and the other order
@@ -77,28 +77,24 @@ def pair(path: str | Path, size: int, order: str) -> dict[str, Image.Image]:
 
 
 def prepare(
-    folder: str | Path, size: int, *, order: str, limit: tuple[int, int] | None = None,
-    cache: str | Path | None = None, progress: bool = True,
-) -> Path:  # fmt: skip
-    """Make pairs from folder/train and folder/test, or folder/val where there is no test, as `shoes.prepare` does.
+    folder: str | Path, size: int, *, order: str, cache: str | Path, limit: Limit = None, progress: bool = True
+) -> Path:
+    """Make pairs from folder/train and folder/test, or folder/val where there is no test, as `photos.prepare` does.
 
-    The returned folder holds {train,test}/{x,y,mask}/<name>.png and manifest.json. x is the file's own sketch, the mask
-    what is not background in its photo. Other arguments are those of `read_pair` and `shoes.prepare`.
+    x is the file's own sketch, the mask what is not background in its photo; validation and final come out of train.
+    Other arguments are those of `read_pair` and `photos.prepare`.
     Raises InputError for a folder without these parts and whatever `read_pair` cannot use.
     """
     check_size(size)
     root = Path(folder)
-    held_out = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
-    if held_out is None or not (root / "train").is_dir():
+    train, test = root / "train", next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
+    if test is None or not train.is_dir():
         raise InputError(f"{root} needs the folders train and test (or val), as pix2pix's data sets have them.")
-    parts = dict(zip(PARTS, (root / "train", held_out), strict=True))
-    chosen = first_by_hash({part: find_photos(place) for part, place in parts.items()}, limit)
-    named = {part: named_files(chosen[part], parts[part]) for part in PARTS}
-    # sets of this format number their files from 1: names alone would not tell shoes from bags
-    listed = [f"{part}/{name} {file.stat().st_size}" for part in PARTS for name, file in named[part].items()]
-    key = f"{root.name}-{order}-{digest(' '.join(listed))[:12]}"
-    made = Path(cache or data_cache()) / "pix2pix" / f"{size}px" / key
-    if (made / "manifest.json").is_file():
-        return made
-    about = {"task": "pix2pix", "size": size, "order": order}
-    return write_pairs(made, named, partial(pair, size=size, order=order), about, progress=progress)
+    chosen = split_as_given(train, test).items()
+    return prepare_pairs(
+        Path(cache) / "pix2pix" / f"{size}px" / f"{root.name}-{order}",
+        {part: named_files(files, test if part == "test" else train) for part, files in chosen},
+        partial(pair, size=size, order=order),
+        root=root, settings={"task": "pix2pix", "size": size, "order": order},
+        packages=("pillow", "scikit-image"), limit=limit, group_of=product, progress=progress,
+    )  # fmt: skip
