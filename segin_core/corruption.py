@@ -97,11 +97,12 @@ def corrupt(
 
 
 def draft_corruption(
-    y: Tensor, *, generator: Generator, blocks: tuple[int, int] = (5, 30), block: Range = (60 / 256, 70 / 256),
-    shift: Range = (6 / 256, 10 / 256), squares: tuple[int, int] = (1, 18), square: Range = (30 / 256, 40 / 256),
+    w: Tensor, source: Tensor, *, generator: Generator, blocks: tuple[int, int] = (5, 30),
+    block: Range = (60 / 256, 70 / 256), shift: Range = (6 / 256, 10 / 256), squares: tuple[int, int] = (1, 18),
+    square: Range = (30 / 256, 40 / 256),
 ) -> Tensor:  # fmt: skip
-    """The released draft's damage: the ground truth itself, blocks of it copied a little aside, then white squares."""
-    damaged = shift_patches(y, generator=generator, count=blocks, size=block, shift=shift)
+    """The released draft's damage: of `source`, which is y, and not of W; blocks copied aside, then white squares."""
+    damaged = shift_patches(source, generator=generator, count=blocks, size=block, shift=shift)
     for image in damaged:
         for _ in range(_integer(squares, generator)):
             side = _pixels(square, image, generator)

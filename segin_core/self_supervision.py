@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from segin_core.data.pairs import PairFolder
-from segin_core.matching import Grid, auxiliary_image, warp
+from segin_core.matching import auxiliary_image, warp
 from segin_core.running.randomness import epoch_indices, seeded
 from segin_core.vgg import VGGFeatures
 
@@ -45,31 +45,32 @@ def rotate_hue(images: Tensor, angles: Tensor) -> Tensor:
 def self_matches(
     pairs: PairFolder, features: VGGFeatures, *, layer: str, patch: int, batch_size: int = 16,
     progress: Callable[[Iterable], Iterable] = iter,
-) -> tuple[Tensor, Grid]:  # fmt: skip
-    """Eq. 1 of each x with its own y: index n_pairs n_cells, and the grid. Computed once: y's hue is turned later.
+) -> Tensor:  # fmt: skip
+    """Eq. 1 of each x with its own y, on the device of `features`: the index as pairs rows columns, on the processor.
 
-    `progress` wraps the loop, tqdm for instance.
+    Computed once: y's hue is turned later. `progress` wraps the loop, tqdm for instance.
     """
-    found = []
+    device, found = next(features.parameters()).device, []
     for start in progress(range(0, len(pairs), batch_size)):
         batch = pairs.batch(range(start, min(start + batch_size, len(pairs))))
-        matched = auxiliary_image(batch["x"], batch["y"], features, layer=layer, patch=patch)
-        found.append(matched.index)
-    return torch.cat(found), matched.grid
+        matched = auxiliary_image(batch["x"].to(device), batch["y"].to(device), features, layer=layer, patch=patch)
+        found.append(matched.index.unflatten(1, matched.grid).cpu())
+    return torch.cat(found)
 
 
 class SelfSupervision:
     """Batches for training N: `batches(step)` gives the batch of that step, always the same one.
 
+    matches: from `self_matches`. corrupt: `corruption.corrupt`, `draft_corruption`, a partial of one, or one's own.
     Every random choice comes from a generator seeded with (seed, step), so a resumed run sees what an uninterrupted one
     would, and no state of the loader has to be saved. Each pair comes once an epoch.
     """
 
     def __init__(
-        self, pairs: PairFolder, matches: Tensor, grid: Grid, *, batch_size: int, seed: int, corrupt: Corruption,
+        self, pairs: PairFolder, matches: Tensor, *, batch_size: int, seed: int, corrupt: Corruption,
         patch: int = 3, blend: str = "paste", hue_rotation: float = math.pi,
     ) -> None:  # fmt: skip
-        self.pairs, self.matches, self.grid = pairs, matches, grid
+        self.pairs, self.matches = pairs, matches
         self.batch_size, self.seed, self.corrupt = batch_size, seed, corrupt
         self.patch, self.blend, self.hue_rotation = patch, blend, hue_rotation
 
@@ -82,5 +83,6 @@ class SelfSupervision:
         batch = self.pairs.batch(indices)
         angles = (2 * torch.rand(len(indices), generator=generator) - 1) * self.hue_rotation
         y = rotate_hue(batch["y"], angles)
-        w = warp(y, self.matches[indices], self.grid, self.patch, self.blend)
+        index = self.matches[indices]
+        w = warp(y, index.flatten(1), tuple(index.shape[1:]), self.patch, self.blend)
         return Batch(batch["x"], y, self.corrupt(w, y, generator=generator), batch["mask"])

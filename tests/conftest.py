@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image, ImageDraw
 
-from segin_core.running.checkpoints import save_translator
+from segin_core.running.checkpoints import save_networks
 from segin_core.translator import Translator
 
 
@@ -34,4 +34,5 @@ def checkpoint(tmp_path_factory) -> Path:
     torch.manual_seed(0)
     matching = {"source": "vgg16-hed", "layer": "relu3_1", "patch": 3, "blend": "paste"}
     folder = tmp_path_factory.mktemp("model")
-    return save_translator(folder, Translator(8, downsamplings=3), {"image_size": 32, "matching": matching})
+    networks = {"translator": Translator(8, downsamplings=3)}
+    return save_networks(folder / "model.safetensors", networks, {"image_size": 32, "matching": matching})

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from tiny_run import RUN
 from torch import nn
 from torch.distributions import Normal, kl_divergence
 
@@ -190,7 +191,7 @@ def test_training_lowers_l1_on_two_pictures(four, tmp_path):
     # both halves hold the same two pictures
     batch = PairBatch(four.x[[0, 1, 0, 1]], four.y[[0, 1, 0, 1]])
     options = {"precision": "fp32", "checkpoint_every": 60, "progress": False}
-    history = train(tiny(lr=2e-3), lambda step: batch, steps=60, folder=tmp_path, settings={}, **options)
+    history = train(tiny(lr=2e-3), lambda step: batch, steps=60, folder=tmp_path, **RUN, **options).history
     assert history[-1]["reconstruction"] < 0.5 * history[0]["reconstruction"]
 
 
@@ -200,14 +201,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(four, tmp_path):
             raise KeyboardInterrupt
         return four
 
-    options = {"steps": 6, "settings": {}, "checkpoint_every": 2, "log_every": 2, "lr_decay": 0.5, "progress": False}
+    options = {"steps": 6, **RUN, "checkpoint_every": 2, "log_every": 2, "lr_decay": 0.5, "progress": False}
     whole = tiny()
     train(whole, lambda step: four, folder=tmp_path / "whole", **options)
     part = tiny()
     with pytest.raises(KeyboardInterrupt):
         train(part, stopping, folder=tmp_path / "part", **options)
     part = tiny()
-    assert resume(part, checkpoint_path(tmp_path / "part", {}))[0] == 4
+    assert resume(part, checkpoint_path(tmp_path / "part", RUN["identity"])).step == 4
     train(part, lambda step: four, folder=tmp_path / "part", **options)
     for name, network in whole.networks.items():
         other = part.networks[name].state_dict()

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from segin_core.errors import InputError
-from segin_core.running.checkpoints import load_state, load_tensors, load_translator, save_tensors, save_translator
+from segin_core.running.checkpoints import kept, load_state, load_tensors, load_translator, save_networks, save_tensors
 from segin_core.running.files import write_json
+from segin_core.running.identity import Identity
 from segin_core.translator import Translator
 
 
@@ -20,7 +21,8 @@ def test_a_saved_translator_gives_the_same_output(checkpoint):
 
 
 def test_another_width_is_said(tmp_path):
-    save_tensors(tmp_path / "m.safetensors", Translator(8).state_dict(), {"translator": Translator(16).config})
+    states = {f"translator/{key}": value for key, value in Translator(8).state_dict().items()}
+    save_tensors(tmp_path / "m.safetensors", states, {"networks": {"translator": Translator(16).config}})
     with pytest.raises(InputError, match=r"m\.safetensors: .*another width"):
         load_translator(tmp_path / "m.safetensors")
 
@@ -37,9 +39,27 @@ def test_damaged_or_missing_files_are_said(tmp_path, content, checkpoint):
         load_translator(path)
 
 
+def test_a_setting_of_another_version_is_said(tmp_path):
+    save_tensors(tmp_path / "m.safetensors", {}, {"networks": {"translator": Translator(8).config | {"skips": 3}}})
+    with pytest.raises(InputError, match=r"m\.safetensors: translator .*another version"):
+        load_translator(tmp_path / "m.safetensors")
+
+
+def test_what_is_kept_is_made_once_for_each_identity(tmp_path):
+    made = []
+
+    def make():
+        made.append(1)
+        return {"a": torch.tensor([len(made)])}
+
+    first, other = Identity({}, "these", "code"), Identity({}, "those", "code")
+    found = [kept(tmp_path, identity, make)["a"].item() for identity in (first, first, other, first)]
+    assert found == [1, 1, 2, 1]
+
+
 def test_a_file_without_a_network_is_said(tmp_path):
     save_tensors(tmp_path / "m.safetensors", {"a": torch.zeros(1)}, {"step": 1})
-    with pytest.raises(InputError, match="no translation network"):
+    with pytest.raises(InputError, match="holds no network 'translator'"):
         load_translator(tmp_path / "m.safetensors")
 
 
@@ -56,7 +76,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
     write_json(path, {"good": 1})
     with pytest.raises(TypeError):
         write_json(path, {"bad": object()})
-    save_translator(tmp_path, Translator(8), {})
+    save_networks(tmp_path / "model.safetensors", {"translator": Translator(8)}, {})
     before = (tmp_path / "model.safetensors").read_bytes()
     with pytest.raises(TypeError):
         save_tensors(tmp_path / "model.safetensors", {"a": torch.zeros(1)}, {"bad": object()})

@@ -83,6 +83,6 @@ def test_random_matches_replace_the_given_share():
 
 def test_draft_has_white_squares():
     y = coloured(64, 1) * 0.9
-    damaged = draft_corruption(y, generator=generator())
+    damaged = draft_corruption(y, y, generator=generator())
     white = (damaged == 1).all(1).float().mean()
     assert 0.01 < white < 0.9 and not torch.equal(damaged, y)

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from tiny_run import RUN
 from torch import nn
 
 from segin_core.baselines.munit import (
@@ -23,7 +24,7 @@ from segin_core.errors import InputError
 from segin_core.running.checkpoints import load_networks, save_networks
 from segin_core.running.loop import checkpoint_path, resume, train
 
-OPTIONS = {"settings": {}, "checkpoint_every": 2, "log_every": 2, "progress": False}
+OPTIONS = {**RUN, "checkpoint_every": 2, "log_every": 2, "progress": False}
 
 
 def tiny_generator() -> Generator:
@@ -366,7 +367,7 @@ def test_style_distance_is_the_mean_difference():
 
 def test_training_lowers_the_reconstruction_losses(three, tmp_path):
     options = OPTIONS | {"checkpoint_every": 30, "log_every": 5, "precision": "fp32"}
-    history = train(tiny(lr=3e-3), lambda step: three, steps=30, folder=tmp_path, **options)
+    history = train(tiny(lr=3e-3), lambda step: three, steps=30, folder=tmp_path, **options).history
     assert history[-1]["recon_x"] < 0.6 * history[0]["recon_x"]
 
 
@@ -382,7 +383,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(three, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(part, stopping, steps=6, folder=tmp_path / "part", lr_decay=0.5, **OPTIONS)
     part = tiny()
-    assert resume(part, checkpoint_path(tmp_path / "part", {}))[0] == 4
+    assert resume(part, checkpoint_path(tmp_path / "part", RUN["identity"])).step == 4
     train(part, lambda step: three, steps=6, folder=tmp_path / "part", lr_decay=0.5, **OPTIONS)
     for name, network in whole.networks.items():
         other = part.networks[name].state_dict()

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from tiny_run import RUN
 from torch import nn
 
 from segin_core.baselines.pix2pix import Discriminator, Generator, Pix2Pix, translate
@@ -182,7 +183,7 @@ def test_translate_does_not_depend_on_the_rest_of_the_batch(two):
 
 def test_training_lowers_l1_on_two_pictures(two, tmp_path):
     options = {"precision": "fp32", "checkpoint_every": 40, "progress": False}
-    history = train(tiny(lr=2e-3), lambda step: two, steps=40, folder=tmp_path, settings={}, **options)
+    history = train(tiny(lr=2e-3), lambda step: two, steps=40, folder=tmp_path, **RUN, **options).history
     assert history[-1]["reconstruction"] < 0.5 * history[0]["reconstruction"]
 
 
@@ -192,14 +193,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(two, tmp_path):
             raise KeyboardInterrupt
         return two
 
-    options = {"steps": 6, "settings": {}, "checkpoint_every": 2, "log_every": 2, "lr_decay": 0.5, "progress": False}
+    options = {"steps": 6, **RUN, "checkpoint_every": 2, "log_every": 2, "lr_decay": 0.5, "progress": False}
     whole = tiny(dropout=0.5)
     train(whole, lambda step: two, folder=tmp_path / "whole", **options)
     part = tiny(dropout=0.5)
     with pytest.raises(KeyboardInterrupt):
         train(part, stopping, folder=tmp_path / "part", **options)
     part = tiny(dropout=0.5)
-    assert resume(part, checkpoint_path(tmp_path / "part", {}))[0] == 4
+    assert resume(part, checkpoint_path(tmp_path / "part", RUN["identity"])).step == 4
     train(part, lambda step: two, folder=tmp_path / "part", **options)
     for name, network in whole.networks.items():
         other = part.networks[name].state_dict()

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_run import RUN
 from torch.nn import functional as F
 
 from segin_core.baselines.pixelnn import (
@@ -49,8 +50,8 @@ def two(six) -> PairBatch:
 def course(six, features, tmp_path_factory) -> tuple[Regressor, list[dict[str, float]]]:
     """A regressor after 30 steps on the six pairs, in evaluation mode, and the history of its loss."""
     method = tiny(features)
-    options = {"precision": "fp32", "checkpoint_every": 30, "log_every": 5, "progress": False, "settings": {}}
-    history = train(method, lambda step: six, steps=30, folder=tmp_path_factory.mktemp("pixelnn"), **options)
+    options = {"precision": "fp32", "checkpoint_every": 30, "log_every": 5, "progress": False, **RUN}
+    history = train(method, lambda step: six, steps=30, folder=tmp_path_factory.mktemp("pixelnn"), **options).history
     return method.regressor, history
 
 
@@ -211,14 +212,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one_to_the_bit(two, features, tmp
             raise KeyboardInterrupt
         return two
 
-    options = {"steps": 6, "settings": {}, "checkpoint_every": 2, "log_every": 2, "lr_decay": 0.5, "progress": False}
+    options = {"steps": 6, **RUN, "checkpoint_every": 2, "log_every": 2, "lr_decay": 0.5, "progress": False}
     whole = tiny(features)
     train(whole, lambda step: two, folder=tmp_path / "whole", **options)
     part = tiny(features)
     with pytest.raises(KeyboardInterrupt):
         train(part, stopping, folder=tmp_path / "part", **options)
     part = tiny(features)
-    assert resume(part, checkpoint_path(tmp_path / "part", {}))[0] == 4
+    assert resume(part, checkpoint_path(tmp_path / "part", RUN["identity"])).step == 4
     train(part, lambda step: two, folder=tmp_path / "part", **options)
     other = part.regressor.state_dict()
     assert all(torch.equal(value, other[key]) for key, value in whole.regressor.state_dict().items())

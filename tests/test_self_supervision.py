@@ -14,18 +14,18 @@ from segin_core.vgg import VGGFeatures
 @pytest.fixture(scope="module")
 def parts(pair_folder):
     pairs = PairFolder(pair_folder)
-    return pairs, *self_matches(pairs, VGGFeatures(layers=("relu3_1",)), layer="relu3_1", patch=3, batch_size=4)
+    return pairs, self_matches(pairs, VGGFeatures(layers=("relu3_1",)), layer="relu3_1", patch=3, batch_size=4)
 
 
 def batches(parts, **arguments):
-    pairs, matches, grid = parts
+    pairs, matches = parts
     settings = {"batch_size": 4, "seed": 0, "corrupt": partial(corrupt, cell=4)} | arguments
-    return SelfSupervision(pairs, matches, grid, **settings)
+    return SelfSupervision(pairs, matches, **settings)
 
 
 def test_matches_have_a_cell_for_each_cell(parts):
-    pairs, matches, grid = parts
-    assert grid == (8, 8) and matches.shape == (len(pairs), 64)
+    pairs, matches = parts
+    assert matches.shape == (len(pairs), 8, 8)
     assert matches.min() >= 0 and matches.max() < 64
 
 

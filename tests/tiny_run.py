@@ -10,11 +10,14 @@ from segin_core.corruption import corrupt
 from segin_core.data.pairs import PairFolder
 from segin_core.discriminator import Discriminator
 from segin_core.losses import Weights
-from segin_core.running.loop import train
+from segin_core.running.identity import Identity
+from segin_core.running.loop import Training, train
 from segin_core.segin import SEGIN
 from segin_core.self_supervision import SelfSupervision, self_matches
 from segin_core.translator import Translator
 from segin_core.vgg import VGGFeatures
+
+RUN = {"identity": Identity({}, "data", "code"), "origin": {"commit": "first"}}  # for runs that differ in their folder
 
 
 def tiny_method(**arguments) -> SEGIN:
@@ -27,16 +30,16 @@ def tiny_method(**arguments) -> SEGIN:
 def tiny_batches(pairs: Path) -> SelfSupervision:
     """The six pairs in batches of four."""
     folder, features = PairFolder(pairs), VGGFeatures(layers=("relu3_1",))
-    matches, grid = self_matches(folder, features, layer="relu3_1", patch=3)
-    return SelfSupervision(folder, matches, grid, batch_size=4, seed=0, corrupt=partial(corrupt, cell=4))
+    matches = self_matches(folder, features, layer="relu3_1", patch=3)
+    return SelfSupervision(folder, matches, batch_size=4, seed=0, corrupt=partial(corrupt, cell=4))
 
 
-def tiny_train(pairs: Path, folder: Path, steps: int, **arguments) -> SEGIN:
-    """Train and return the method; checkpoints every five steps."""
+def tiny_train(pairs: Path, folder: Path, steps: int, **arguments) -> tuple[SEGIN, Training]:
+    """A method and its training; checkpoints every five steps."""
     method = tiny_method()
-    options = {"settings": {"steps": steps}, "checkpoint_every": 5, "log_every": 5, "progress": False}
-    train(method, tiny_batches(pairs), steps=steps, folder=folder, lr_decay=0.5, **options | arguments)
-    return method
+    options = {"checkpoint_every": 5, "log_every": 5, "progress": False}
+    options |= {"steps": steps, "folder": folder, "lr_decay": 0.5} | RUN
+    return method, train(method, tiny_batches(pairs), **options | arguments)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import matplotlib.pyplot as plt
 import torch
 from matplotlib.figure import Figure
-from torch import Tensor
+from torch import Tensor, nn
 
 from segin_core.data.images import from_bytes, to_pil
 
@@ -56,3 +56,8 @@ def with_interval(score: object, digits: int = 4) -> str:
         return ""
     low, high = score["interval"]
     return f"{score['value']:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def count_weights(network: nn.Module) -> int:
+    """How many numbers a network learns."""
+    return sum(parameter.numel() for parameter in network.parameters())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from torch import Tensor
 
 from segin_core.errors import InputError
 from segin_core.running.files import write_json, written_whole
+from segin_core.running.identity import Identity
 from segin_core.translator import Translator
 
 
@@ -36,27 +38,6 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         ) from error
 
 
-def save_translator(folder: Path, translator: Translator, description: dict[str, Any]) -> Path:
-    """Save N as folder/model.safetensors, and what it is (its config, how it was made) beside it as model.json."""
-    description = {"translator": translator.config, **description}
-    save_tensors(folder / "model.safetensors", translator.state_dict(), description)
-    write_json(folder / "model.json", description)
-    return folder / "model.safetensors"
-
-
-def load_translator(path: str | Path) -> tuple[Translator, dict[str, Any]]:
-    """N in evaluation mode and the description it was saved with.
-
-    Raises InputError for a file that is missing or damaged, and for weights that do not fit their own config.
-    """
-    tensors, description = load_tensors(Path(path))
-    if "translator" not in description:
-        raise InputError(f"{path}: holds no translation network; give the path of a model.safetensors")
-    translator = Translator(**description["translator"])
-    load_state(translator, tensors, path)
-    return translator.eval(), description
-
-
 def save_networks(path: Path, networks: dict[str, torch.nn.Module], description: dict[str, Any]) -> Path:
     """Save a method's networks in one file, with the `config` of each, and the description beside it as JSON."""
     description = {"networks": {name: network.config for name, network in networks.items()}, **description}
@@ -69,23 +50,41 @@ def save_networks(path: Path, networks: dict[str, torch.nn.Module], description:
 
 
 def load_networks(
-    path: Path, classes: dict[str, type[torch.nn.Module]]
+    path: str | Path, classes: dict[str, type[torch.nn.Module]]
 ) -> tuple[dict[str, torch.nn.Module], dict[str, Any]]:
     """The networks of these names in evaluation mode, built from their saved configs, and the description.
 
     `classes` says which class each is; networks that it does not name (a discriminator, say) are left in the file.
-    Raises InputError for a file that is missing, damaged or of another method.
+    Raises InputError for a file that is missing, damaged, of another method or another version, and for weights that do
+    not fit their own config.
     """
-    tensors, description = load_tensors(path)
+    tensors, description = load_tensors(Path(path))
     networks = {}
     for name, kind in classes.items():
         config = description.get("networks", {}).get(name)
         if config is None:
             raise InputError(f"{path}: holds no network {name!r}; give the path of the method's own model.safetensors")
-        networks[name] = kind(**config)
+        try:
+            networks[name] = kind(**config)
+        except TypeError as error:
+            raise InputError(f"{path}: {name} was saved by another version ({error}); train it anew") from error
         load_state(networks[name], below(tensors, f"{name}/"), path)
         networks[name].eval()
     return networks, description
+
+
+def load_translator(path: str | Path) -> tuple[Translator, dict[str, Any]]:
+    """SEGIN's N in evaluation mode and the description it was saved with; raises as `load_networks`."""
+    networks, description = load_networks(path, {"translator": Translator})
+    return networks["translator"], description
+
+
+def kept(folder: Path, identity: Identity, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """What `make` returns: computed once for each identity, and found again in `folder`."""
+    path = folder / f"{identity.key}.safetensors"
+    if not path.is_file():
+        save_tensors(path, make(), identity._asdict())
+    return load_tensors(path)[0]
 
 
 def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

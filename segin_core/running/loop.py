@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
+import safetensors.torch
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor, nn
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from segin_core.errors import InputError
 from segin_core.running.checkpoints import below, load_state, load_tensors, save_tensors
+from segin_core.running.identity import Identity
+from segin_core.running.randomness import random_state, set_random_state
 
 
 class Method(Protocol):
@@ -31,13 +35,34 @@ class TrainingStopped(RuntimeError):
     """Training went wrong; the one sentence says what was seen, and the last good checkpoint is kept."""
 
 
+class Training(NamedTuple):
+    """What `train` returns."""
+
+    history: list[dict[str, float]]  #: each `log_every` steps "step", "seconds" and the means of the losses
+    origin: dict[str, Any]  #: what was given when the run began, though it was stopped and went on since
+    waiting: float  #: share of the steps' time spent waiting for data
+
+
+@dataclass
+class State:
+    """Where a run stands, beside its tensors."""
+
+    origin: dict[str, Any]
+    step: int = 0  #: steps done
+    seconds: float = 0.0  #: in these steps, samples and checkpoints left out
+    waited: float = 0.0  #: seconds of them spent waiting for data
+    won: int = 0  #: steps in a row that D had nothing left to learn
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
 def train(
     method: Method,
     batches: Callable[[int], Sequence[Tensor]],
     *,
     steps: int,
     folder: Path,
-    settings: dict[str, Any],
+    identity: Identity,
+    origin: dict[str, Any],
     device: str = "cpu",
     precision: str = "bf16",
     lr_decay: float = 0.0,
@@ -46,62 +71,104 @@ def train(
     on_sample: Callable[[int], None] = lambda step: None,
     sample_every: int = 500,
     collapse_after: int = 300,
+    workers: int = 0,
     progress: bool = True,
-) -> list[dict[str, float]]:
-    """Train until `steps` steps are done, from the last checkpoint of the same settings if there is one.
+) -> Training:
+    """Train until `steps` steps are done, from the last checkpoint of the same identity if there is one.
 
-    batches(step): what `method.update` takes; must depend on the step alone, so that a resumed run equals an
-    uninterrupted one to the bit on one machine. settings: everything that shapes the run; the checkpoint lies in
-    `folder`/checkpoints under their hash, so a changed setting starts afresh and loses nothing. precision: "bf16"
-    autocast or "fp32"; both use channels_last. lr_decay: the last share of the run over which both learning rates fall
-    linearly to zero (paper: 0). on_sample(step) is called with the networks in evaluation mode, at step 0, every
-    `sample_every` steps and at the end. Returns the history: one dict each `log_every` steps with "step", "seconds" and
-    the means of the losses.
+    However a run was stopped (a key in the notebook, kill -9), the same call goes on from that checkpoint and ends as
+    if nothing had happened, to the bit on one machine, with the same objects or new ones: the first state is saved
+    before the first step. batches(step): what `method.update` takes; must depend on the step alone. identity:
+    everything that shapes the run; the checkpoint lies in `folder`/checkpoints under its key. origin: where the run
+    comes from, as `book.provenance` says it. precision: "bf16" autocast or "fp32"; both use channels_last. lr_decay:
+    the last share of the run over which all learning rates fall linearly to zero (paper: 0). on_sample(step) is called
+    with the networks in evaluation mode, at step 0, every `sample_every` steps and at the end; random numbers that it
+    draws change nothing. workers: processes that make batches ahead (`batches` must then be picklable); the batches are
+    the same.
 
-    Raises TrainingStopped at a loss that is not finite, and when D's loss stays under 1e-3 for `collapse_after` steps.
+    Raises TrainingStopped at a loss that is not finite, and when D's loss stays under 1e-3 for `collapse_after` steps,
+    both seen when the losses are read, every `log_every` steps. Raises InputError for values out of range.
     """
+    _check(precision, lr_decay, checkpoint_every, log_every, steps=steps, sample_every=sample_every)
+    checkpoint, kind = checkpoint_path(folder, identity), torch.device(device).type
+    for network in method.networks.values():  # parts that a step had frozen when it was stopped learn again
+        network.to(device, memory_format=torch.channels_last).requires_grad_(True)
+    if not checkpoint.is_file():
+        _begin(method, checkpoint, State(origin))
+    state = resume(method, checkpoint)
+    if state.step == 0:
+        _sample(method, on_sample, 0)
+    todo = range(state.step, steps)
+    ready = _made_ahead(batches, todo, workers=workers, pin_memory=kind == "cuda")
+    recent: list[dict[str, Tensor]] = []
+    bar = tqdm(todo, initial=state.step, total=steps, disable=not progress, mininterval=5, desc="training")
+    for step in bar:
+        started = time.perf_counter()
+        batch = next(ready)
+        state.waited += time.perf_counter() - started
+        batch = type(batch)(*(p.to(device, non_blocking=True, memory_format=torch.channels_last) for p in batch))
+        _prepare(method, decay_factor(step, steps, lr_decay))
+        with torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"):
+            recent.append(method.update(batch))
+        state.step = step + 1
+        read = state.step % log_every == 0 or state.step == steps
+        losses = _losses(recent) if read else []  # waits for the device
+        state.seconds += time.perf_counter() - started
+        if read:
+            _alarm(state, losses, collapse_after, checkpoint)
+            means = {name: sum(found[name] for found in losses) / len(losses) for name in losses[-1]}
+            state.history.append({"step": state.step, "seconds": state.seconds, **means})
+            recent = []
+            bar.set_postfix({name[:5]: f"{value:.3g}" for name, value in means.items()}, refresh=False)
+        if state.step % sample_every == 0 or state.step == steps:
+            _sample(method, on_sample, state.step)
+        if state.step % checkpoint_every == 0 or state.step == steps:
+            save(method, checkpoint, state)
+    for network in method.networks.values():
+        network.eval()
+    return Training(state.history, state.origin, state.waited / state.seconds)
+
+
+def _made_ahead(
+    batches: Callable[[int], Sequence[Tensor]], steps: range, *, workers: int, pin_memory: bool
+) -> Iterator[Sequence[Tensor]]:
+    """The batches of these steps in their order; the loader gets a generator, so that the global one stays as it is."""
+    how = {"num_workers": workers, "pin_memory": pin_memory, "generator": Generator()}
+    return iter(DataLoader(_Steps(batches), batch_size=None, sampler=steps, **how))
+
+
+def _prepare(method: Method, decay: float) -> None:
+    """Networks in training mode, learning rates as large as this step's decay leaves them."""
+    for network in method.networks.values():
+        network.train()
+    for optimiser in method.optimisers.values():
+        for group in optimiser.param_groups:
+            group["lr"] = optimiser.defaults["lr"] * decay
+
+
+class _Steps(Dataset):
+    """The batches as a data set: item `step` is what that step sees."""
+
+    def __init__(self, batches: Callable[[int], Sequence[Tensor]]) -> None:
+        self.batches = batches
+
+    def __getitem__(self, step: int) -> Sequence[Tensor]:
+        return self.batches(step)
+
+
+def _check(precision: str, lr_decay: float, checkpoint_every: int, log_every: int, **counts: int) -> None:
     if precision not in ("bf16", "fp32"):
         raise InputError(f"precision={precision!r} is unknown; choose 'bf16' or 'fp32'")
+    if not 0 <= lr_decay <= 1:
+        raise InputError(f"lr_decay={lr_decay} is no share of the run; give a number from 0 to 1")
+    for name, value in {"checkpoint_every": checkpoint_every, "log_every": log_every, **counts}.items():
+        if value < 1:
+            raise InputError(f"{name}={value} must be a whole number from 1 up")
     if checkpoint_every % log_every:
         raise InputError(
             f"checkpoint_every={checkpoint_every} must be a multiple of log_every={log_every}, "
             "or a resumed history would lack the steps between"
         )
-    checkpoint = checkpoint_path(folder, settings)
-    for network in method.networks.values():
-        network.to(device, memory_format=torch.channels_last)
-    rates = {name: optimiser.param_groups[0]["lr"] for name, optimiser in method.optimisers.items()}
-    first, history = resume(method, checkpoint) if checkpoint.is_file() else (0, [])
-    started = time.perf_counter() - (history[-1]["seconds"] if history else 0.0)
-    recent: list[dict[str, float]] = []
-    won = 0
-    if first == 0:
-        _sample(method, on_sample, 0)
-    bar = tqdm(range(first, steps), initial=first, total=steps, disable=not progress, mininterval=5, desc="training")
-    for step in bar:
-        for network in method.networks.values():
-            network.train()
-        for name, optimiser in method.optimisers.items():
-            optimiser.param_groups[0]["lr"] = rates[name] * decay_factor(step, steps, lr_decay)
-        batch = batches(step)
-        batch = type(batch)(*(part.to(device, memory_format=torch.channels_last) for part in batch))
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-            found = method.update(batch)
-        found = {name: float(value) for name, value in found.items()}
-        won = won + 1 if found.get("discriminator", 1.0) < 1e-3 else 0
-        _alarm(step, found, won, collapse_after, checkpoint)
-        recent.append(found)
-        done = step + 1
-        if done % log_every == 0 or done == steps:
-            means = {name: sum(f[name] for f in recent) / len(recent) for name in found}
-            history.append({"step": done, "seconds": time.perf_counter() - started, **means})
-            recent = []
-            bar.set_postfix({name[:5]: f"{value:.3g}" for name, value in means.items()}, refresh=False)
-        if done % sample_every == 0 or done == steps:
-            _sample(method, on_sample, done)
-        if done % checkpoint_every == 0 or done == steps:
-            save(method, checkpoint, done, history)
-    return history
 
 
 def decay_factor(step: int, steps: int, lr_decay: float) -> float:
@@ -109,25 +176,30 @@ def decay_factor(step: int, steps: int, lr_decay: float) -> float:
     return min(1.0, (steps - step) / (lr_decay * steps)) if lr_decay else 1.0
 
 
-def checkpoint_path(folder: Path, settings: dict[str, Any]) -> Path:
-    """Where the run with these settings keeps its state; other settings, another file."""
-    key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-    return folder / "checkpoints" / f"{key}.safetensors"
+def checkpoint_path(folder: Path, identity: Identity) -> Path:
+    """Where the run of this identity keeps its state; other settings, data or code, another file."""
+    return folder / "checkpoints" / f"{identity.key}.safetensors"
 
 
-def save(method: Method, path: Path, step: int, history: list[dict[str, float]]) -> None:
-    """The whole state after `step` steps: weights, Adam's moments, PyTorch's random state, the history."""
-    tensors = {"random": torch.get_rng_state()}
+def _begin(method: Method, checkpoint: Path, state: State) -> None:
+    if any(optimiser.state for optimiser in method.optimisers.values()):
+        raise InputError("these networks were trained under other settings before; build them and the method anew")
+    save(method, checkpoint, state)
+
+
+def save(method: Method, path: Path, state: State) -> None:
+    """All of a run: weights, Adam's moments, the random state of every device, and where it stands."""
+    tensors = {f"random/{name}": value for name, value in random_state().items()}
     for name, network in method.networks.items():
         tensors |= {f"network/{name}/{key}": value for key, value in network.state_dict().items()}
     for name, optimiser in method.optimisers.items():
-        for i, state in optimiser.state_dict()["state"].items():
-            tensors |= {f"optimiser/{name}/{i}/{key}": torch.as_tensor(value) for key, value in state.items()}
-    save_tensors(path, tensors, {"step": step, "history": history})
+        for i, moments in optimiser.state_dict()["state"].items():
+            tensors |= {f"optimiser/{name}/{i}/{key}": torch.as_tensor(value) for key, value in moments.items()}
+    save_tensors(path, tensors, asdict(state))
 
 
-def resume(method: Method, path: Path) -> tuple[int, list[dict[str, float]]]:
-    """Load what `save` wrote into the networks and optimisers; returns the steps done and the history."""
+def resume(method: Method, path: Path) -> State:
+    """Load what `save` wrote into the networks and optimisers; returns where the run stood."""
     tensors, description = load_tensors(path)
     for name, network in method.networks.items():
         load_state(network, below(tensors, f"network/{name}/"), path)
@@ -137,30 +209,64 @@ def resume(method: Method, path: Path) -> tuple[int, list[dict[str, float]]]:
         for key, value in below(tensors, f"optimiser/{name}/").items():
             i, part = key.split("/")
             # laid out in memory like its parameter, or every later step would be slower
-            fits = value.shape == parameters[int(i)].shape
+            fits = part != "step" and value.shape == parameters[int(i)].shape
             state.setdefault(int(i), {})[part] = torch.empty_like(parameters[int(i)]).copy_(value) if fits else value
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
-    torch.set_rng_state(tensors["random"])
-    return description["step"], description["history"]
+        optimiser.zero_grad()
+    set_random_state(below(tensors, "random/"))
+    return State(**description)
 
 
 def _sample(method: Method, on_sample: Callable[[int], None], step: int) -> None:
     for network in method.networks.values():
         network.eval()
+    before = random_state()
     with torch.no_grad():
         on_sample(step)
+    set_random_state(before)
 
 
-def _alarm(step: int, found: dict[str, float], won: int, collapse_after: int, checkpoint: Path) -> None:
-    kept = f"the last good state is in {checkpoint.name}" if checkpoint.is_file() else "nothing was saved yet"
-    broken = [name for name, value in found.items() if not math.isfinite(value)]
-    if broken:
-        raise TrainingStopped(
-            f"step {step + 1}: the loss {broken[0]} is {found[broken[0]]}; lower the learning rates "
-            f"or use precision='fp32' ({kept})"
-        )
-    if collapse_after and won >= collapse_after:
-        raise TrainingStopped(
-            f"step {step + 1}: the discriminator's loss stayed under 0.001 for {won} steps, it tells real from "
-            f"generated without a doubt and N learns nothing more from it; lower lr_discriminator ({kept})"
-        )
+def _losses(found: list[dict[str, Tensor]]) -> list[dict[str, float]]:
+    """The losses of several steps as numbers, fetched from the device at once."""
+    values = torch.stack([torch.stack([value.float() for value in losses.values()]) for losses in found]).tolist()
+    return [dict(zip(found[0], row, strict=True)) for row in values]
+
+
+def _alarm(state: State, losses: list[dict[str, float]], collapse_after: int, checkpoint: Path) -> None:
+    """Stop where one of the last steps, those of `losses`, went wrong; counts on in `state.won`."""
+    kept = f"the last good state is in {checkpoint.name}"
+    for step, found in enumerate(losses, state.step - len(losses) + 1):
+        broken = [name for name, value in found.items() if not math.isfinite(value)]
+        if broken:
+            raise TrainingStopped(
+                f"step {step}: the loss {broken[0]} is {found[broken[0]]}; lower the learning rates "
+                f"or use precision='fp32' ({kept})"
+            )
+        state.won = state.won + 1 if found.get("discriminator", 1.0) < 1e-3 else 0
+        if collapse_after and state.won >= collapse_after:
+            raise TrainingStopped(
+                f"step {step}: the discriminator's loss stayed under 0.001 for {state.won} steps, it tells real from "
+                f"generated without a doubt and N learns nothing more from it; lower lr_discriminator ({kept})"
+            )
+
+
+class Samples:
+    """Pictures of the same few inputs at several moments of a run, kept beside its checkpoint.
+
+    `paint(**inputs)` returns pictures by name. Other inputs have another folder, so that a resumed run still has its
+    pictures of before and no others. An instance is what `train` takes as `on_sample`.
+    """
+
+    def __init__(self, checkpoint: Path, paint: Callable[..., dict[str, Tensor]], **inputs: Tensor) -> None:
+        self.paint, self.inputs = paint, inputs
+        content = safetensors.torch.save({name: value.contiguous() for name, value in inputs.items()})
+        self.folder = checkpoint.with_suffix("") / sha256(content).hexdigest()[:12]
+
+    def __call__(self, step: int) -> None:
+        save_tensors(self.folder / f"{step:07d}.safetensors", self.paint(**self.inputs), {"step": step})
+
+    def over_time(self, moments: int = 6) -> dict[int, dict[str, Tensor]]:
+        """Step to pictures: the first and the last that were kept, and evenly spaced ones between them."""
+        files = sorted(self.folder.glob("*.safetensors"))
+        chosen = torch.linspace(0, len(files) - 1, min(moments, len(files))).long()
+        return {int(files[i].stem): load_tensors(files[i])[0] for i in chosen.tolist()}
