@@ -10,7 +10,6 @@ from __future__ import annotations
 import torch
 from torch import Generator, Tensor
 
-WHITE = 1.0
 Range = tuple[float, float]
 
 
@@ -23,7 +22,7 @@ def shift_patches(
     for image in damaged:
         for _ in range(_integer(count, generator)):
             side = _pixels(size, image, generator)
-            dy, dx = (_sign(generator) * _pixels(shift, image, generator) for _ in range(2))
+            dy, dx = ((2 * _integer((0, 1), generator) - 1) * _pixels(shift, image, generator) for _ in range(2))
             top, left = _corner(image, side, generator)
             to_top = min(max(top + dy, 0), image.shape[1] - side)
             to_left = min(max(left + dx, 0), image.shape[2] - side)
@@ -107,7 +106,7 @@ def draft_corruption(
         for _ in range(_integer(squares, generator)):
             side = _pixels(square, image, generator)
             top, left = _corner(image, side, generator)
-            image[:, top : top + side, left : left + side] = WHITE
+            image[:, top : top + side, left : left + side] = 1  # white
     return damaged
 
 
@@ -119,10 +118,6 @@ def _uniform(bounds: Range, generator: Generator) -> float:
 def _integer(bounds: tuple[int, int], generator: Generator) -> int:
     """A whole number from low to high, both included."""
     return int(torch.randint(bounds[0], bounds[1] + 1, (), generator=generator))
-
-
-def _sign(generator: Generator) -> int:
-    return 2 * _integer((0, 1), generator) - 1
 
 
 def _pixels(share: Range, image: Tensor, generator: Generator) -> int:

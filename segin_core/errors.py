@@ -25,18 +25,15 @@ def check_pictures(*pictures: Tensor, channels: Sequence[int] = (1, 3)) -> None:
     import torch  # here, so that scripts which only report an InputError need not load it
 
     for picture in pictures:
-        if not isinstance(picture, torch.Tensor):
-            raise InputError(f"a {type(picture).__name__} is no tensor of pictures: give b c h w, floats in [-1, 1]")
+        if not isinstance(picture, torch.Tensor) or not picture.is_floating_point():
+            kind = getattr(picture, "dtype", type(picture).__name__)
+            raise InputError(f"pictures of {kind}: give floats in [-1, 1], which are bytes / 127.5 - 1")
         if picture.ndim != 4 or not picture.numel() or picture.shape[1] not in channels:
             wanted = " or ".join(map(str, channels))
             raise InputError(f"a tensor of shape {tuple(picture.shape)} holds no pictures: give b {wanted} h w")
-        if not picture.is_floating_point():
-            raise InputError(f"pictures of {picture.dtype}: give floats in [-1, 1], which are bytes / 127.5 - 1")
-        if not picture.detach().abs().amax() <= 1.5:  # `not <=` because a NaN is neither below nor above
-            low, high = (round(limit.item(), 2) for limit in picture.detach().aminmax())
-            raise InputError(f"pictures from {low} to {high} are not in [-1, 1]: scale them, or look for NaN")
+        low, high = (limit.item() for limit in picture.detach().aminmax())
+        if not (low >= -1.5 and high <= 1.5):  # so and not turned round, since a NaN is neither below nor above
+            raise InputError(f"pictures from {low:.3g} to {high:.3g} are not in [-1, 1]: scale them, or look for NaN")
         if picture.shape != pictures[0].shape:
-            raise InputError(
-                f"pictures of shapes {tuple(pictures[0].shape)} and {tuple(picture.shape)} do not go together: "
-                "give equally many, of one size and as many channels"
-            )
+            shapes = f"{tuple(pictures[0].shape)} and {tuple(picture.shape)}"
+            raise InputError(f"pictures of shapes {shapes} do not go together: give equally many, all of one shape")

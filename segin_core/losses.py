@@ -27,12 +27,12 @@ class Weights:
 
 
 def reconstruction_loss(output: Tensor, y: Tensor) -> Tensor:
-    """L_recon, Eq. 5: mean |y - N(x, W)| over b 3 h w in [-1, 1]."""
+    """Eq. 5, L_recon: mean |y - N(x, W)| over b 3 h w in [-1, 1]."""
     return F.l1_loss(output, y)
 
 
 def feature_loss(features_output: Tensor, features_y: Tensor) -> Tensor:
-    """L_F, Eq. 6: |Phi(N(x, W)) - Phi(y)|_1 on relu3_2 features b c h w, summed over c h w, mean over b.
+    """Eq. 6, L_F: |Phi(N(x, W)) - Phi(y)|_1 on relu3_2 features b c h w, summed over c h w, mean over b.
 
     Paper: the L1 norm, a sum. / Here: that sum. As a mean the term would weigh about 1e-6 with the paper's w2 = 5e-6
     and teach nothing (the book's chapter on the losses shows both); the released draft takes the mean square.
@@ -41,12 +41,12 @@ def feature_loss(features_output: Tensor, features_y: Tensor) -> Tensor:
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """What D minimises, Eq. 7 with its sign turned: -log D(x, y) - log(1 - D(x, N(x, W))), from logits b 1."""
+    """Eq. 7 as D minimises it, its sign turned: -log D(x, y) - log(1 - D(x, N(x, W))), from logits b 1."""
     return F.softplus(-real).mean() + F.softplus(fake).mean()
 
 
 def adversarial_loss(fake: Tensor) -> Tensor:
-    """L_GAN for N, from logits b 1: -log D(x, N(x, W)).
+    """L_GAN as N minimises it, from logits b 1: -log D(x, N(x, W)).
 
     Paper: log(1 - D), Eq. 7. / Here: Goodfellow's non-saturating form, as binary cross-entropy code has it and the
     released draft does: log(1 - D) has no gradient left once D is sure.
@@ -55,7 +55,7 @@ def adversarial_loss(fake: Tensor) -> Tensor:
 
 
 def total_variation_loss(output: Tensor) -> Tensor:
-    """L_tv, Eq. 8: sqrt(|d/dy|^2 + |d/dx|^2) of b c h w, mean over pixels.
+    """Eq. 8, L_tv: sqrt(|d/dy|^2 + |d/dx|^2) of b c h w, mean over pixels.
 
     The sum of squares runs over the channels too, so each pixel counts once. Where a pixel does not change, the slope
     of the root is infinite; it starts at 1e-12, which bounds it.
@@ -67,15 +67,26 @@ def total_variation_loss(output: Tensor) -> Tensor:
 
 
 def segmentation_loss(mask: Tensor, mask_y: Tensor) -> Tensor:
-    """L_seg, Eq. 9: mean |N_s - y_seg| over b 1 h w in [0, 1]."""
+    """Eq. 9, L_seg: mean |N_s - y_seg| over b 1 h w in [0, 1]."""
     return F.l1_loss(mask, mask_y)
 
 
 def attention_loss(mask: Tensor, output: Tensor, mask_y: Tensor, y: Tensor) -> Tensor:
-    """L_segAtt, Eq. 10: mean |N_s * N - y_seg * y| over b 3 h w."""
+    """Eq. 10, L_segAtt: mean |N_s * N - y_seg * y| over b 3 h w."""
     return F.l1_loss(mask * output, mask_y * y)
 
 
-def total_loss(terms: dict[str, Tensor], weights: Weights) -> Tensor:
-    """L_total, Eq. 11, from the terms by their names in `Weights`; a term left out (an ablation) counts nothing."""
-    return sum(getattr(weights, name) * term for name, term in terms.items())
+def total_loss(
+    weights: Weights, *, reconstruction: Tensor | float = 0.0, feature: Tensor | float = 0.0,
+    adversarial: Tensor | float = 0.0, segmentation: Tensor | float = 0.0, attention: Tensor | float = 0.0,
+    total_variation: Tensor | float = 0.0,
+) -> Tensor:  # fmt: skip
+    """Eq. 11, L_total: the weighted sum of the six terms. A term left out (an ablation) counts nothing."""
+    return (
+        weights.reconstruction * reconstruction
+        + weights.feature * feature
+        + weights.adversarial * adversarial
+        + weights.segmentation * segmentation
+        + weights.attention * attention
+        + weights.total_variation * total_variation
+    )

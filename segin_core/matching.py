@@ -35,7 +35,7 @@ class Reference(NamedTuple):
     layer: str  #: where Phi was taken, such as "relu4_1"
 
 
-def match(fx: Tensor, fr: Tensor, patch: int = 3, *, chunk_rows: int | None = None) -> tuple[Tensor, Tensor]:
+def match(fx: Tensor, fr: Tensor, patch: int = 3) -> tuple[Tensor, Tensor]:
     """Eq. 1: for every k x k feature patch of x the most similar patch of r by cosine.
 
     fx: b c h w and fr: b c h' w' may differ in size; patches are centred on the cells of a zero-padded map, `patch` is
@@ -43,12 +43,12 @@ def match(fx: Tensor, fr: Tensor, patch: int = 3, *, chunk_rows: int | None = No
 
     Exact without unfolding: a patch's scalar product is the sum of the 1 x 1 products along the diagonal,
     sum_d <fx[p + d], fr[q + d]>, so one matrix product and then k - 1 shifted additions per axis give all of them.
-    Similarities are computed for `chunk_rows` rows of x at a time, so memory does not grow with x's height; by
-    default as many as fit in BLOCK. Raises InputError for an even patch, or maps that do not go together.
+    As many rows of x at a time as fit in BLOCK, so memory does not grow with x's height. Raises InputError for an even
+    patch, or maps that do not go together.
     """
     _check_maps(fx, fr, patch)
     with torch.no_grad(), torch.autocast(fx.device.type, enabled=False):  # similarities in bf16 would tie
-        found = [_match_one(x.float(), r.float(), patch, chunk_rows) for x, r in zip(fx, fr, strict=True)]
+        found = [_match_one(x.float(), r.float(), patch) for x, r in zip(fx, fr, strict=True)]
     return torch.stack([index for index, _ in found]), torch.stack([score for _, score in found])
 
 
@@ -67,10 +67,10 @@ def _check_maps(fx: Tensor, fr: Tensor, patch: int) -> None:
         )
 
 
-def _match_one(fx: Tensor, fr: Tensor, patch: int, chunk_rows: int | None) -> tuple[Tensor, Tensor]:
+def _match_one(fx: Tensor, fr: Tensor, patch: int) -> tuple[Tensor, Tensor]:
     """Eq. 1 for one pair: fx c h w, fr c h' w' -> index and score, both of length h * w."""
     (_, height, width), radius, grid_r = fx.shape, patch // 2, fr.shape[1:]
-    rows = min(height, max(1, chunk_rows or BLOCK // (width * math.prod(grid_r))))
+    rows = min(height, max(1, BLOCK // (width * math.prod(grid_r))))
     x, r = (rearrange(each, "c h w -> c (h w)") for each in (F.pad(fx, (0, 0, radius, radius)), fr))
     norm_x, norm_r = patch_norms(fx, patch), patch_norms(fr, patch)
     # Three blocks serve all chunks: fresh memory for each would cost as much time as the additions.
@@ -162,7 +162,7 @@ def warp(
     if blend == "paste" or patch == 1:
         pasted = _take(cells, index)
     else:
-        pasted = _average_overlaps(cells, index, grid, (rows_r, columns_r), patch // 2)
+        pasted = _average_overlaps(cells, index, grid, (rows_r, columns_r), patch)
     delta = reference.shape[2] // rows_r
     return rearrange(pasted, "b (i j) (c y x) -> b c (i y) (j x)", i=grid[0], c=reference.shape[1], y=delta, j=grid[1])
 
@@ -171,22 +171,13 @@ def _take(cells: Tensor, index: Tensor) -> Tensor:
     return torch.gather(cells, 1, index[..., None].expand(-1, -1, cells.shape[2]))
 
 
-def _average_overlaps(cells: Tensor, index: Tensor, grid: Grid, grid_r: Grid, radius: int) -> Tensor:
-    """Each cell p is the mean of what the patches around it would paste there: r's cell xi(p - d) + d for all d."""
-    position = rearrange(index, "b (i j) -> b i j", i=grid[0])
-    total, count = torch.zeros_like(cells[:, :1]).repeat(1, math.prod(grid), 1), 0
-    for dy in range(-radius, radius + 1):
-        for dx in range(-radius, radius + 1):
-            neighbour = torch.full_like(position, -1)
-            (from_y, to_y), (from_x, to_x) = _overlap(grid[0], dy), _overlap(grid[1], dx)
-            neighbour[:, to_y, to_x] = position[:, from_y, from_x]
-            row, column = neighbour // grid_r[1] + dy, neighbour % grid_r[1] + dx
-            inside = (neighbour >= 0) & (row >= 0) & (row < grid_r[0]) & (column >= 0) & (column < grid_r[1])
-            shifted = torch.where(inside, row * grid_r[1] + column, 0).flatten(1)
-            weight = inside.flatten(1)[..., None]
-            total = total + _take(cells, shifted) * weight
-            count = count + weight
-    return total / count
+def _average_overlaps(cells: Tensor, index: Tensor, grid: Grid, grid_r: Grid, patch: int) -> Tensor:
+    """Each cell of W is the mean of what the patches over it paste there, as far as they lie inside r."""
+    counted = torch.cat([cells, torch.ones_like(cells[:, :, :1])], 2)  # the last channel tells inside from padding
+    patches = F.unfold(rearrange(counted, "b (i j) c -> b c i j", i=grid_r[0]), patch, padding=patch // 2)
+    pasted = rearrange(_take(rearrange(patches, "b c n -> b n c"), index), "b n c -> b c n")
+    summed = F.fold(pasted, grid, patch, padding=patch // 2)
+    return rearrange(summed[:, :-1] / summed[:, -1:], "b c i j -> b (i j) c")
 
 
 def prepare_reference(r: Tensor, features: VGGFeatures, *, layer: str = "relu4_1") -> Reference:
@@ -217,7 +208,6 @@ def auxiliary_image(
     layer: str = "relu4_1",
     patch: int = 3,
     blend: str = "paste",
-    chunk_rows: int | None = None,
 ) -> Auxiliary:
     """S of Fig. 3: W(x, r), Eq. 1 and Eq. 2 together.
 
@@ -239,7 +229,7 @@ def auxiliary_image(
         )
     fx = _features_at(pad_to_multiple(x.float(), layer_stride(layer)), features, layer)
     image, fr = (each.expand(len(x), -1, -1, -1) if len(each) == 1 else each for each in (r.image, r.features))
-    index, score = match(fx, fr, patch, chunk_rows=chunk_rows)
+    index, score = match(fx, fr, patch)
     grid, grid_r = (fx.shape[2], fx.shape[3]), (fr.shape[2], fr.shape[3])
     w = warp(image, index, grid, patch, blend, reference_grid=grid_r)
     return Auxiliary(w[:, :, : x.shape[2], : x.shape[3]], index, score, grid)

@@ -38,7 +38,7 @@ class SEGIN:
         found = self._update_discriminator(batch, output.detach()) if self.weights.adversarial else {}
         terms = self._terms(batch, output, mask)
         self.optimisers["translator"].zero_grad(set_to_none=True)
-        losses.total_loss(terms, self.weights).backward()
+        losses.total_loss(self.weights, **terms).backward()
         self.optimisers["translator"].step()
         return found | {name: term.detach() for name, term in terms.items()}
 

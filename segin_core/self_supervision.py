@@ -46,7 +46,7 @@ def self_matches(
     pairs: PairFolder, features: VGGFeatures, *, layer: str, patch: int, batch_size: int = 16,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Tensor:  # fmt: skip
-    """Eq. 1 of each x with its own y, on the device of `features`: the index as pairs rows columns, on the processor.
+    """The match of each x with its own y on the device of `features`: Eq. 1's index, pairs rows columns, on the processor.
 
     Computed once: y's hue is turned later. `progress` wraps the loop, tqdm for instance.
     """

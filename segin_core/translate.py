@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,9 +15,9 @@ import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from segin_core.data.images import read_image, save_png, to_pil, to_tensor
+from segin_core.data.images import picture_format, read_image, save_image, to_pil, to_tensor
 from segin_core.errors import InputError
-from segin_core.matching import Grid, auxiliary_image
+from segin_core.matching import auxiliary_image
 from segin_core.running.checkpoints import load_translator
 from segin_core.vgg import VGGFeatures
 
@@ -37,24 +38,30 @@ def translate(
     *,
     checkpoint: str | Path,
     size: int | None = None,
+    invert: bool = False,
 ) -> Result:
     """Colour `input` (a sketch, dark lines on white) with the colours of `reference`, part by part.
 
     Both are paths or PIL images of any size and kind that `images.read_image` takes. Each is fitted onto a white square
     of `size` pixels (default: the size that N was trained at), translated there, and the result is scaled
-    back to the input's own size: detail finer than `size` is not to be had from N.
+    back to the input's own size: detail finer than `size` is not to be had from N. `invert` turns a sketch of light
+    lines on black into one of dark lines on white; an input that is mostly dark without it brings a warning.
     Raises InputError for pictures or checkpoints that cannot be read, and for a size that N cannot take.
     """
     translator, description = load_translator(checkpoint)
     settings = description["matching"]
-    size = size or description["image_size"]
+    size = description["image_size"] if size is None else size
     multiple = 2 ** translator.config["downsamplings"]
     if size % multiple or size < multiple:
         raise InputError(
             f"size={size}: this network takes multiples of {multiple} pixels, trained at {description['image_size']}"
         )
-    x_picture, r_picture = read_image(input), read_image(reference)
-    x = to_tensor(on_square(x_picture, size).convert("L"))[None]
+    x_picture, r_picture = read_image(input).convert("L"), read_image(reference)
+    x_picture = ImageOps.invert(x_picture) if invert else x_picture
+    if 2 * sum(x_picture.histogram()[:128]) > x_picture.width * x_picture.height:
+        advice = f"{'leave out' if invert else 'try'} --invert (invert=True)"
+        warnings.warn(f"most of the input is dark, but a sketch has dark lines on white: {advice}", stacklevel=2)
+    x = to_tensor(on_square(x_picture, size))[None]
     r = to_tensor(on_square(r_picture, size))[None]
     features = VGGFeatures(settings["source"], (settings["layer"],))
     w, index, score, grid = auxiliary_image(
@@ -66,14 +73,9 @@ def translate(
         output=off_square(to_pil(image[0]), x_picture.size),
         auxiliary=off_square(to_pil(w[0]), x_picture.size),
         mask=None if mask is None else off_square(to_pil(2 * mask[0] - 1), x_picture.size),
-        index=on_grid(index, grid),
-        score=on_grid(score, grid),
+        index=index.view(grid),
+        score=score.view(grid),
     )
-
-
-def on_grid(values: Tensor, grid: Grid) -> Tensor:
-    """One value a cell, 1 n -> rows columns."""
-    return values[0].view(grid)
 
 
 def on_square(picture: Image.Image, size: int) -> Image.Image:
@@ -81,37 +83,52 @@ def on_square(picture: Image.Image, size: int) -> Image.Image:
     return ImageOps.pad(picture, (size, size), method=Image.Resampling.LANCZOS, color="white")
 
 
-def off_square(picture: Image.Image, size: tuple[int, int]) -> Image.Image:
-    """The part of a square that `on_square` filled, at the size the picture had."""
-    scale = picture.width / max(size)
-    width, height = (max(1, round(scale * side)) for side in size)
-    left, top = round((picture.width - width) / 2), round((picture.height - height) / 2)
-    return picture.crop((left, top, left + width, top + height)).resize(size, Image.Resampling.BICUBIC)
+def off_square(square: Image.Image, size: tuple[int, int]) -> Image.Image:
+    """The part of the square that `on_square` filled, at the size the picture had."""
+    return ImageOps.fit(square, size, method=Image.Resampling.BICUBIC)
+
+
+def check_outputs(inputs: list[Path], outputs: list[Path]) -> None:
+    """Raises InputError unless each output can be a picture's name, and is neither an input nor another output."""
+    taken = {path.resolve() for path in inputs}
+    for path in outputs:
+        picture_format(path)
+        if path.resolve() in taken:
+            raise InputError(f"{path} is an input or another output already: give each output a name of its own")
+        taken.add(path.resolve())
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Command line: writes what is asked for; 2 and one sentence on bad input."""
+    """Command line: writes what is asked for and says how good the match is; 2 and one sentence on bad input."""
     description = translate.__doc__.split("\n")[0]
     parser = argparse.ArgumentParser(prog="python -m segin_core.translate", description=description)
-    parser.add_argument("input", help="the sketch")
-    parser.add_argument("reference", help="the coloured picture")
-    parser.add_argument("-o", "--output", required=True, type=Path, help="PNG to write")
+    parser.add_argument("input", type=Path, help="the sketch")
+    parser.add_argument("reference", type=Path, help="the coloured picture")
+    parser.add_argument("-o", "--output", required=True, type=Path, help="picture to write: .png, .jpg, .webp, ...")
     parser.add_argument("--checkpoint", type=Path, default=Path("runs/quick/training/model.safetensors"))
     parser.add_argument("--size", type=int, help="pixels of the square N works on (default: as trained)")
-    parser.add_argument("--auxiliary", type=Path, help="also write W(x, r) to this PNG")
-    parser.add_argument("--mask", type=Path, help="also write the mask to this PNG")
+    parser.add_argument("--invert", action="store_true", help="the sketch has light lines on black")
+    parser.add_argument("--auxiliary", type=Path, help="also write W(x, r) to this file")
+    parser.add_argument("--mask", type=Path, help="also write the mask to this file")
     chosen = parser.parse_args(arguments)
+    outputs = [chosen.output, chosen.auxiliary, chosen.mask]
     try:
-        result = translate(chosen.input, chosen.reference, checkpoint=chosen.checkpoint, size=chosen.size)
+        check_outputs([chosen.input, chosen.reference], [path for path in outputs if path])
+        with warnings.catch_warnings(record=True, action="always") as said:
+            result = translate(
+                chosen.input, chosen.reference, checkpoint=chosen.checkpoint, size=chosen.size, invert=chosen.invert
+            )
         if chosen.mask and result.mask is None:
             raise InputError(f"{chosen.checkpoint}: this network was trained without a mask decoder; leave --mask out")
-        paths = (chosen.output, chosen.auxiliary, chosen.mask)
-        for picture, path in zip((result.output, result.auxiliary, result.mask), paths, strict=True):
+        for picture, path in zip((result.output, result.auxiliary, result.mask), outputs, strict=True):
             if path:
-                save_png(picture, path)
+                save_image(picture, path)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    for warning in said:
+        print(f"warning: {warning.message}", file=sys.stderr)
+    print(f"mean cosine of the match: {result.score.mean():.2f} (a low one: the reference has little like the input)")
     return 0
 
 

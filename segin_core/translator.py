@@ -37,7 +37,7 @@ class EncoderBlock(nn.Sequential):
 
 
 class NonLocal(nn.Module):
-    """Embedded-Gaussian non-local layer, Eq. 3 and 4, with Wang et al.'s residual: b c h w -> the same.
+    """Eq. 3 and 4: the embedded-Gaussian non-local layer, with Wang et al.'s residual; b c h w -> the same.
 
     y_i = 1/C(x) sum_j exp(theta(x_i)^T phi(x_j)) g(x_j) with C the sum of the exponentials, which is a softmax over j.
     """
@@ -194,9 +194,15 @@ class Translator(nn.Module):
         return h
 
     def _check(self, x: Tensor, w: Tensor) -> None:
-        multiple = 2 ** self.config["downsamplings"]
-        if x.shape[2:] != w.shape[2:] or x.shape[2] % multiple or x.shape[3] % multiple:
+        channels, multiple = self.config["x_channels"], 2 ** self.config["downsamplings"]
+        together = x.ndim == w.ndim == 4 and x.shape == (len(w), channels, *w.shape[2:]) and w.shape[1] == 3
+        if not together or x.shape[2] % multiple or x.shape[3] % multiple:
             raise InputError(
-                f"x of {x.shape[2]} x {x.shape[3]} and W of {w.shape[2]} x {w.shape[3]} pixels do not fit N; "
-                f"both must have the same sides, multiples of {multiple}"
+                f"x of shape {tuple(x.shape)} and W of {tuple(w.shape)} do not fit N: "
+                f"give b {channels} h w and b 3 h w, with h and w multiples of {multiple}"
+            )
+        if self.training and x.numel() == channels * multiple**2:
+            raise InputError(
+                "one picture with a bottleneck of 1 x 1 cells cannot be normalised as a batch: train with several "
+                "pictures, larger ones, or fewer downsamplings"
             )

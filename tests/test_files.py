@@ -7,14 +7,14 @@ import stat
 import pytest
 import torch
 
-from segin_core.data.images import save_png
+from segin_core.data.images import save_image
 from segin_core.running.checkpoints import save_tensors
 from segin_core.running.files import write_json, written_whole
 
 WRITERS = {
     "json": lambda path: write_json(path, {"a": 1}),
     "safetensors": lambda path: save_tensors(path, {"a": torch.zeros(1)}, {}),
-    "png": lambda path: save_png(torch.zeros(3, 4, 4), path),
+    "png": lambda path: save_image(torch.zeros(3, 4, 4), path),
 }
 
 

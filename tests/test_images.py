@@ -13,7 +13,7 @@ from segin_core.data.images import (
     from_bytes,
     named_files,
     read_image,
-    save_png,
+    save_image,
     to_bytes,
     to_pil,
     to_tensor,
@@ -194,8 +194,8 @@ def test_bytes_and_back():
     )
 
 
-def test_save_png_is_atomic(tmp_path, monkeypatch):
-    path = save_png(torch.ones(3, 4, 4), tmp_path / "new" / "a.png")
+def test_save_image_is_atomic(tmp_path, monkeypatch):
+    path = save_image(torch.ones(3, 4, 4), tmp_path / "new" / "a.png")
     assert read_image(path).getpixel((0, 0)) == (255, 255, 255)
 
     def fail(*_: object) -> None:
@@ -203,14 +203,14 @@ def test_save_png_is_atomic(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(InputError) as error:
-        save_png(-torch.ones(3, 4, 4), path)
+        save_image(-torch.ones(3, 4, 4), path)
     assert_one_sentence(error, "a.png", "No space left")
     assert read_image(path).getpixel((0, 0)) == (255, 255, 255)
     assert [file.name for file in path.parent.iterdir()] == ["a.png"]
 
 
-def test_save_png_where_no_folder_can_be(tmp_path):
+def test_save_image_where_no_folder_can_be(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(InputError) as error:
-        save_png(torch.ones(1, 2, 2), tmp_path / "file" / "a.png")
+        save_image(torch.ones(1, 2, 2), tmp_path / "file" / "a.png")
     assert_one_sentence(error, "a.png", "folder")

@@ -71,6 +71,8 @@ def test_total_is_the_weighted_sum_of_eq_11():
     names = ["reconstruction", "feature", "adversarial", "segmentation", "attention", "total_variation"]
     terms = {name: torch.tensor(float(i + 1)) for i, name in enumerate(names)}
     wanted = 100 * 1 + 5e-6 * 2 + 1 * 3 + 100 * 4 + 10 * 5 + 10 * 6
-    assert losses.total_loss(terms, losses.Weights()).item() == pytest.approx(wanted)
+    assert losses.total_loss(losses.Weights(), **terms).item() == pytest.approx(wanted)
     del terms["segmentation"]
-    assert losses.total_loss(terms, losses.Weights()).item() == pytest.approx(wanted - 400)
+    assert losses.total_loss(losses.Weights(), **terms).item() == pytest.approx(wanted - 400)
+    with pytest.raises(TypeError, match="discriminator"):
+        losses.total_loss(losses.Weights(), discriminator=torch.ones(()))

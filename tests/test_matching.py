@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from unittest import mock
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from segin_core import matching
 from segin_core.errors import InputError, check_pictures
 from segin_core.matching import auxiliary_image, match, pad_to_multiple, prepare_reference, warp
 from segin_core.vgg import VGGFeatures
@@ -39,6 +41,11 @@ def literal_average(reference, index, grid, grid_r, patch):
     return (total / count)[None]
 
 
+def rows_at_once(rows, similarities_in_a_row):
+    """Eq. 1 in blocks of so many rows of x; None: all at once."""
+    return mock.patch.object(matching, "BLOCK", rows * similarities_in_a_row if rows else matching.BLOCK)
+
+
 sides = st.integers(5, 11)
 
 
@@ -47,7 +54,8 @@ sides = st.integers(5, 11)
 def test_match_is_the_literal_equation(h, w, h_r, w_r, patch, chunk_rows, seed):
     generator = torch.Generator().manual_seed(seed)
     fx, fr = torch.rand(2, 6, h, w, generator=generator), torch.rand(2, 6, h_r, w_r, generator=generator)
-    index, score = match(fx, fr, patch, chunk_rows=chunk_rows)
+    with rows_at_once(chunk_rows, w * h_r * w_r):
+        index, score = match(fx, fr, patch)
     wanted_index, wanted_score, similarity = literal_match(fx, fr, patch)
     torch.testing.assert_close(score, wanted_score, rtol=1e-5, atol=1e-6)
     # Where two patches tie to rounding, either index is right: compare the similarities they stand for.
@@ -152,9 +160,9 @@ def test_the_first_of_equal_patches_wins():
 
 def test_channels_last_features_match_alike():
     fx, fr = torch.rand(2, 8, 9, 7), torch.rand(2, 8, 6, 11)
-    index, score = match(fx, fr, 3, chunk_rows=2)
     last = [f.contiguous(memory_format=torch.channels_last) for f in (fx, fr)]
-    again, same = match(*last, 3, chunk_rows=2)
+    with rows_at_once(2, 7 * 6 * 11):
+        (index, score), (again, same) = match(fx, fr, 3), match(*last, 3)
     assert torch.equal(index, again)
     torch.testing.assert_close(score, same)
 
@@ -201,7 +209,7 @@ NO_PICTURES = {
     "one picture without b": (picture()[0], "b 1 or 3 h w"),
     "four channels": (picture(4), "b 1 or 3 h w"),
     "none": (picture()[:0], "holds no pictures"),
-    "an array": (picture().numpy(), "ndarray is no tensor of pictures"),
+    "an array": (picture().numpy(), "ndarray|float32: give floats in"),
 }
 
 

@@ -92,3 +92,20 @@ def test_sizes_that_do_not_fit_are_named():
         Discriminator(image_size=100)
     with pytest.raises(InputError, match="downsamplings"):
         Translator(downsamplings=7)
+
+
+def test_pictures_that_n_cannot_take_are_named():
+    for x, w in (((2, 1, 16, 16), (2, 1, 16, 16)), ((2, 3, 16, 16), (2, 3, 16, 16)), ((1, 1, 16, 16), (2, 3, 16, 16)),
+                 ((1, 16, 16), (3, 16, 16)), ((1, 1, 16, 32), (1, 3, 32, 32))):  # fmt: skip
+        with pytest.raises(InputError, match="b 1 h w and b 3 h w") as caught:
+            Translator(8, downsamplings=4)(torch.zeros(x), torch.zeros(w))
+        assert str(x) in str(caught.value) and str(w) in str(caught.value)
+
+
+def test_one_picture_with_a_bottleneck_of_one_cell_cannot_be_trained_on():
+    model = Translator(8, downsamplings=5)
+    one, two = ((torch.zeros(b, 1, 32, 32), torch.zeros(b, 3, 32, 32)) for b in (1, 2))
+    with pytest.raises(InputError, match=r"bottleneck of 1 x 1 .* fewer downsamplings"):
+        model(*one)
+    model(*two)
+    model.eval()(*one)

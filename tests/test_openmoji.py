@@ -164,7 +164,7 @@ def test_bad_arguments(tmp_path, arguments, word):
 
 
 def test_nothing_half_written(tmp_path, monkeypatch):
-    save, written = cache.save_png, []
+    save, written = cache.save_image, []
 
     def stop(picture: Image.Image, path: Path) -> Path:
         if len(written) == 4:
@@ -172,11 +172,11 @@ def test_nothing_half_written(tmp_path, monkeypatch):
         written.append(path)
         return save(picture, path)
 
-    monkeypatch.setattr(cache, "save_png", stop)
+    monkeypatch.setattr(cache, "save_image", stop)
     with pytest.raises(KeyboardInterrupt):
         prepare(64, cache=tmp_path, limit=(2, 1), progress=False)
     assert not list(tmp_path.rglob("manifest.json"))
-    monkeypatch.setattr(cache, "save_png", save)
+    monkeypatch.setattr(cache, "save_image", save)
     made = prepare(64, cache=tmp_path, limit=(2, 1), progress=False)
     assert [path.name for path in made.parent.iterdir()] == [made.name] and len(list(made.rglob("*.png"))) == 15
 

@@ -145,7 +145,7 @@ def test_second_call_returns_at_once(flat, tmp_path, monkeypatch):
 @pytest.mark.parametrize("files_written", [0, 3, 7])  # none, one whole pair, two pairs and one file of the third
 def test_interrupted_and_resumed_is_the_same(flat, tmp_path, monkeypatch, files_written):
     whole = prepare(flat, 32, limit=(3, 1), cache=tmp_path / "whole", progress=False)
-    save, written, made = cache.save_png, [], []
+    save, written, made = cache.save_image, [], []
 
     def stop(picture: Image.Image, path: Path) -> Path:
         if len(written) == files_written:
@@ -153,12 +153,12 @@ def test_interrupted_and_resumed_is_the_same(flat, tmp_path, monkeypatch, files_
         written.append(path)
         return save(picture, path)
 
-    monkeypatch.setattr(cache, "save_png", stop)
+    monkeypatch.setattr(cache, "save_image", stop)
     with pytest.raises(KeyboardInterrupt):
         prepare(flat, 32, limit=(3, 1), cache=tmp_path / "cut", progress=False)
     assert not (tmp_path / "cut" / whole.relative_to(tmp_path / "whole")).exists(), "half a folder looks whole"
 
-    monkeypatch.setattr(cache, "save_png", lambda picture, path: made.append(path) or save(picture, path))
+    monkeypatch.setattr(cache, "save_image", lambda picture, path: made.append(path) or save(picture, path))
     resumed = prepare(flat, 32, limit=(3, 1), cache=tmp_path / "cut", progress=False)
     assert len(made) == 3 * (6 - files_written // 3), "finished pairs are not made again"
     assert files(resumed) == files(whole)
@@ -258,7 +258,7 @@ def test_missing_and_empty_folder(tmp_path):
 def test_unreadable_photo_is_named_before_any_work(flat, tmp_path, monkeypatch):
     broken = max(find_photos(flat))
     broken.write_bytes(broken.read_bytes()[:200])
-    monkeypatch.setattr(cache, "save_png", None)
+    monkeypatch.setattr(cache, "save_image", None)
     with pytest.raises(InputError, match=broken.name):
         prepare(flat, 32, cache=tmp_path / "cache", progress=False)
 

@@ -1,11 +1,13 @@
 """From two pictures of any kind to one, and every bad input in one sentence."""
 
+import re
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from segin_core.errors import InputError
 from segin_core.translate import main, off_square, on_square, translate
@@ -63,8 +65,9 @@ def test_on_and_off_the_square_is_the_identity_for_smooth_pictures():
 
 def test_another_working_size(sketch, reference, checkpoint):
     assert translate(sketch, reference, checkpoint=checkpoint, size=64).index.shape == (16, 16)
-    with pytest.raises(InputError, match="multiples of 8"):
-        translate(sketch, reference, checkpoint=checkpoint, size=50)
+    for size in (50, 4, 0, -8):
+        with pytest.raises(InputError, match="multiples of 8"):
+            translate(sketch, reference, checkpoint=checkpoint, size=size)
 
 
 def test_command_line_writes_what_is_asked_for(sketch, reference, checkpoint, tmp_path):
@@ -77,6 +80,77 @@ def test_command_line_writes_what_is_asked_for(sketch, reference, checkpoint, tm
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     assert done.returncode == 0 and done.stderr == ""
     assert all(Image.open(path).size == (90, 60) for path in (out, aux, mask))
+    assert re.fullmatch(r"mean cosine of the match: 0\.\d\d \(a low one: .*\)\n", done.stdout)
+
+
+@pytest.fixture
+def ask(sketch, reference, checkpoint, tmp_path, capsys):
+    """The command line on x.png and r.png in tmp_path: ask(output, ...) -> exit code, what it said, what it warned."""
+    sketch.save(tmp_path / "x.png")
+    reference.save(tmp_path / "r.png")
+
+    def run(*words, input="x.png"):
+        pair = [str(tmp_path / name) for name in (input, "r.png")]
+        code = main([*pair, "--checkpoint", str(checkpoint), "-o", *map(str, words)])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("a.png", "PNG"), ("a.JPG", "JPEG"), ("a.webp", "WEBP"), ("y" * 240 + ".png", "PNG")]
+)
+def test_a_name_says_the_format(ask, tmp_path, name, kind):
+    files = [tmp_path / folder / name for folder in ("out", "w", "mask")]
+    code, _, warned = ask(files[0], "--auxiliary", files[1], "--mask", files[2])
+    assert code == 0 and warned == ""
+    assert [Image.open(file).format for file in files] == [kind] * 3
+    assert [file.name for file in files[0].parent.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("option", [(), ("a.png", "--auxiliary"), ("a.png", "--mask")])
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("", "is a folder"),
+        (".", "is a folder"),
+        ("a.xyz", "no format"),
+        ("a", "no format"),
+        ("a.psd", "no format"),
+        ("x.png", "already"),
+        ("./deep/../x.png", "already"),
+        ("r.png", "already"),
+        ("a.png", "already"),
+    ],
+)
+def test_other_names_are_refused_before_anything_is_computed(ask, tmp_path, monkeypatch, option, name, word):
+    if not option and name == "a.png":
+        return
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("segin_core.translate.load_translator", None)
+    before = {file: file.read_bytes() for file in tmp_path.iterdir()}
+    code, said, warned = ask(*option, name)
+    assert (code, said) == (2, "") and word in warned and warned.count("\n") == 1
+    assert {file: file.read_bytes() for file in tmp_path.iterdir()} == before
+
+
+def test_light_lines_on_black_bring_a_warning(sketch, reference, checkpoint):
+    inverted = ImageOps.invert(sketch)
+    with pytest.warns(UserWarning, match="most of the input is dark.*try --invert"):
+        translate(inverted, reference, checkpoint=checkpoint)
+    with pytest.warns(UserWarning, match="leave out --invert"):
+        translate(sketch, reference, checkpoint=checkpoint, invert=True)
+    with warnings.catch_warnings(action="error"):
+        plain = translate(sketch, reference, checkpoint=checkpoint)
+        turned = translate(inverted, reference, checkpoint=checkpoint, invert=True)
+    assert plain.output.tobytes() == turned.output.tobytes()
+
+
+def test_the_command_line_warns_in_one_line(ask, sketch, tmp_path):
+    ImageOps.invert(sketch).save(tmp_path / "dark.png")
+    code, _, warned = ask(tmp_path / "a.png", input="dark.png")
+    assert code == 0 and warned.startswith("warning: most of the input is dark") and warned.count("\n") == 1
+    assert ask(tmp_path / "a.png", "--invert", input="dark.png")[2] == ""
 
 
 def bad_inputs(tmp_path):

@@ -1,9 +1,13 @@
+from hashlib import sha256
+from pathlib import Path
+
 import pytest
 import torch
 
 from segin_core.errors import InputError
 from segin_core.evaluation.protocol import map_likeness
-from segin_core.vgg import VGG19_FILE, VGGFeatures, convolution_names, layer_stride, trunk_weights, vgg19_weights
+from segin_core.running import weights
+from segin_core.vgg import VGGFeatures, convolution_names, layer_stride, trunk_weights, vgg19_weights
 
 
 def test_layers_have_the_depths_and_strides_of_vgg():
@@ -38,8 +42,8 @@ def test_vgg19_from_a_local_file_equals_torchvision(tmp_path):
     import torchvision
 
     reference = torchvision.models.vgg19(weights=None).eval()
-    torch.save(reference.state_dict(), tmp_path / VGG19_FILE)
-    features = VGGFeatures("vgg19-imagenet", ("relu1_2", "relu3_2"), weights=tmp_path / VGG19_FILE)
+    torch.save(reference.state_dict(), tmp_path / "vgg19.pth")
+    features = VGGFeatures("vgg19-imagenet", ("relu1_2", "relu3_2"), weights=tmp_path / "vgg19.pth")
     images = torch.rand(1, 3, 32, 32) * 2 - 1
     mean, std = torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1), torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1)
     normalised = ((images + 1) / 2 - mean) / std
@@ -48,23 +52,57 @@ def test_vgg19_from_a_local_file_equals_torchvision(tmp_path):
     assert len(convolution_names("vgg19-imagenet")) == 16
 
 
-def test_missing_vgg19_names_both_ways_out(tmp_path, monkeypatch):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+def test_a_vgg_leaves_the_random_state_alone_and_shares_its_weights():
+    state = torch.get_rng_state()
+    one, other = VGGFeatures(), VGGFeatures()
+    assert torch.equal(torch.get_rng_state(), state)
+    assert one.convolutions["conv1_1"].weight.data_ptr() == other.convolutions["conv1_1"].weight.data_ptr()
+    one.double()
+    assert other.convolutions["conv1_1"].weight.dtype == trunk_weights()["conv1_1.weight"].dtype == torch.float32
 
-    def refuse(*args, **kwargs):
+
+def test_missing_vgg19_names_both_ways_out(tmp_path, monkeypatch):
+    def refuse(url, file, pooch):
         raise OSError("no network")
 
-    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
-    with pytest.raises(InputError, match=r"weights=.*vgg16-hed"):
+    monkeypatch.setattr(weights, "kept_file", lambda url: tmp_path / url.rsplit("/", 1)[1])
+    monkeypatch.setattr("pooch.core.choose_downloader", lambda url, **_: refuse)
+    with pytest.raises(InputError, match=r"no network.*vgg19-dcbb9e9d.pth.*weights=.*vgg16-hed"):
         vgg19_weights()
     with pytest.raises(InputError, match="no such file"):
         vgg19_weights(tmp_path / "nowhere.pth")
+    torch.save({"features.0.weight": torch.zeros(1)}, tmp_path / "other.pth")
+    with pytest.raises(InputError, match="not the weights of VGG-19"):
+        vgg19_weights(tmp_path / "other.pth")
+
+
+def test_a_download_is_kept_and_its_hash_looked_at(tmp_path, monkeypatch):
+    sent, asked = [b"cut", b"whole"], []
+
+    def download(url, file, pooch):
+        asked.append(url)
+        Path(file).write_bytes(sent[len(asked) - 1])
+
+    monkeypatch.setattr(weights, "kept_file", lambda url: tmp_path / "cache" / url.rsplit("/", 1)[1])
+    monkeypatch.setattr("pooch.core.choose_downloader", lambda url, **_: download)
+    how = {"digest": sha256(b"whole").hexdigest(), "purpose": "a network", "instead": "use another"}
+    with pytest.raises(InputError, match="hash"):
+        weights.published_file("https://host/a.pth", **how)
+    assert weights.published_file("https://host/a.pth", **how).read_bytes() == b"whole"
+    assert weights.published_file("https://host/a.pth", **how) == tmp_path / "cache" / "a.pth" and len(asked) == 2
+    assert [file.name for file in (tmp_path / "cache").iterdir()] == ["a.pth"]
 
 
 @pytest.mark.parametrize("arguments", [("vgg11",), ("vgg16-hed", ("relu3_4",)), ("vgg16-hed", ("conv3_1",))])
 def test_unknown_source_or_layer(arguments):
     with pytest.raises(InputError):
         VGGFeatures(*arguments)
+
+
+@pytest.mark.parametrize("layer", ["conv3_1", "relu6_1", "relu0_1", "relu4", "", "relu4_1x"])
+def test_a_stride_of_no_layer(layer):
+    with pytest.raises(InputError, match="no layer of a VGG"):
+        layer_stride(layer)
 
 
 def test_likeness_is_the_cosine_of_whole_maps():

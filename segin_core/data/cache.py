@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from segin_core.data.images import save_png
+from segin_core.data.images import save_image
 from segin_core.data.pairs import KINDS
 from segin_core.data.parts import Limit, limited
 from segin_core.errors import InputError
@@ -69,7 +69,7 @@ def _write_pair(folder: Path, name: str, source: Path, make: Callable[[Path], di
     if not targets["mask"].is_file():  # the last one written, so all three are there
         made = make(source)
         for kind, target in targets.items():
-            save_png(made[kind], target)
+            save_image(made[kind], target)
 
 
 def _finish(partial: Path, folder: Path, manifest: dict[str, Any]) -> Path:

@@ -1,5 +1,6 @@
 """Pictures in and out: any file a user may have, to and from tensors `c h w` in [-1, 1]."""
 
+import os
 import warnings
 from collections.abc import Iterable
 from contextlib import nullcontext
@@ -132,18 +133,28 @@ def to_pil(image: Tensor) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels)
 
 
-def save_png(image: Tensor | Image.Image, path: str | Path) -> Path:
-    """Write a picture as PNG under a temporary name, then rename it: the file is whole or not there.
+def save_image(image: Tensor | Image.Image, path: str | Path) -> Path:
+    """Write a picture in the format that its name ends in, such as PNG for .png: all of it or nothing.
 
-    Folders on the way are made. Raises InputError if they cannot be, or cannot be written to.
+    Folders on the way are made. Raises InputError as `picture_format` does, and where no file can be written.
     """
-    path = Path(path)
+    path, kind = Path(path), picture_format(path)
     image = to_pil(image) if isinstance(image, Tensor) else image
     try:
         with written_whole(path) as partial:
-            image.save(partial, format="PNG")
+            image.save(partial, format=kind)
     except OSError as problem:
         raise InputError(
-            f"{path} cannot be written ({problem.strerror}): choose a folder you may write to."
+            f"{path} cannot be written ({problem.strerror or problem}): choose a folder you may write to."
         ) from problem
     return path
+
+
+def picture_format(path: str | Path) -> str:
+    """Pillow's name of the format in which a picture of this name is written; InputError if there is none."""
+    if os.path.isdir(path):
+        raise InputError(f"{path} is a folder: give the name of a file in it.")
+    kind = Image.registered_extensions().get(Path(path).suffix.lower())
+    if kind not in Image.SAVE:
+        raise InputError(f"{path} ends in no format that pictures are written in: call it .png, .jpg or .webp.")
+    return kind

