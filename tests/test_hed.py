@@ -9,7 +9,8 @@ from torchvision.models import vgg16
 from segin_core.data.hed import HED, sketch, thin_edges
 from segin_core.errors import InputError
 from segin_core.running import weights
-from segin_core.vgg import caffe_input, hed_file, trunk_weights
+from segin_core.running.weights import hed_file
+from segin_core.vgg import caffe_input, trunk_weights
 
 
 @pytest.fixture(scope="module")

