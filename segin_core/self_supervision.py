@@ -46,7 +46,7 @@ def self_matches(
     pairs: PairFolder, features: VGGFeatures, *, layer: str, patch: int, batch_size: int = 16,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Tensor:  # fmt: skip
-    """The match of each x with its own y on the device of `features`: Eq. 1's index, pairs rows columns, on the processor.
+    """Match each x with its own y, on the device of `features`: the index of Eq. 1 as pairs rows columns, on the CPU.
 
     Computed once: y's hue is turned later. `progress` wraps the loop, tqdm for instance.
     """
