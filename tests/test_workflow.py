@@ -30,9 +30,9 @@ LEFT_OUT = {"shoes", "pix2pix", "bicyclegan", "munit", "outputs", "comparison", 
 LEFT_OUT |= {"matchers", "matching_ablation", "robustness", "choosing_the_match"}
 
 
-def run(*arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    """A Python command from the project's root, with its output."""
-    environment = {**os.environ, "PYTHONPATH": str(cwd)}
+def run(*arguments: str, cwd: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
+    """A Python command from the project's root, with its output; `more`: of the environment."""
+    environment = {**os.environ, "PYTHONPATH": str(cwd), **more}
     return subprocess.run(
         [sys.executable, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=False
     )
@@ -215,8 +215,10 @@ def test_fresh_clone_shows_published_runs(clone: Path) -> None:
     done = run("workflow/publish.py", "--edition", "cpu", "training", "results", cwd=clone)
     assert done.returncode == 0, done.stderr
 
-    done = run("workflow/run.py", "html", "--edition", "quick", cwd=clone)
+    shutil.rmtree(clone / ".snakemake")
+    done = run("workflow/run.py", "html", "--edition", "quick", cwd=clone, HOME="/proc/nohome")
     assert done.returncode == 0, done.stderr
+    assert (clone / ".snakemake").readlink() == Path("runs/.tools/snakemake")
     html = clone / "runs/quick/html/_build/html"
     assert check_html(clone / "runs/quick/site", html, "quick") == []
     banner = BeautifulSoup((html / "training.html").read_text(), "html.parser").select_one(".admonition")
@@ -248,6 +250,17 @@ def test_typing_error_shows_before_anything_runs(clone: Path) -> None:
     done = run("workflow/run.py", "book", "--edition", "smoke", cwd=clone)
     assert done.returncode == 2
     assert re.fullmatch(r"params/smoke/results\.yaml: unknown parameter 'nonsense'; [^\n]+\n", done.stderr)
+
+
+def test_a_fault_of_snakemake_itself_is_told(tmp_path: Path) -> None:
+    for linked in ("segin_core", "book", "params", "_config.yml"):
+        (tmp_path / linked).symlink_to(ROOT / linked)
+    shutil.copytree(ROOT / "workflow", tmp_path / "workflow")
+    with (tmp_path / "workflow/Snakefile").open("a") as file:
+        file.write("rule broken: nonsense\n")
+    done = run("workflow/run.py", "html", "--edition", "smoke", cwd=tmp_path, HOME="/proc/nohome")
+    assert done.returncode == 1
+    assert "Unexpected keyword nonsense" in done.stderr and "was not built" in done.stderr
 
 
 def test_failed_notebook_is_kept(tmp_path: Path) -> None:

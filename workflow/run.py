@@ -1,11 +1,16 @@
 """Behind `make book` and `make html`: check every parameter, run Snakemake, say where the book lies."""
 
 import argparse
-import fcntl
 import json
-import subprocess
+import logging
+import os
 import sys
+from logging.handlers import BufferingHandler
 from pathlib import Path
+
+from filelock import FileLock, Timeout
+from snakemake import cli
+from snakemake.logging import LogEvent
 
 from notebooks import STEPS
 from segin_core.book.parameters import check_overrides, load_overrides, overrides_file
@@ -19,16 +24,36 @@ def check_edition(edition: str) -> None:
         check_overrides(Path("book") / f"{notebook}.ipynb", load_overrides(edition, notebook), source=source)
 
 
+def keep_inside() -> None:
+    """What the tools keep lies in runs/, not in HOME, which may be read-only, and Snakemake's record not beside it."""
+    own = Path("runs/.tools").resolve()
+    for name in ("IPYTHONDIR", "MPLCONFIGDIR", "JUPYTER_RUNTIME_DIR"):
+        os.environ.setdefault(name, str(own / name.lower()))
+    record = Path(".snakemake")  # the one place where Snakemake looks for it
+    (own / "snakemake").mkdir(parents=True, exist_ok=True)
+    if not record.is_dir():
+        record.symlink_to("runs/.tools/snakemake")
+
+
 def snakemake(edition: str, run: str) -> int:
-    """Run the notebooks that `run` chooses (see notebooks.steps), build the HTML; Snakemake's exit code."""
-    Path("runs").mkdir(exist_ok=True)
-    with open("runs/.lock", "w") as lock:  # unlike Snakemake's own, it goes when the process is killed
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError("runs/.lock: another run is under way here; wait for it to end.") from None
-        command = [sys.executable, "-m", "snakemake", "--nolock", "--config", f"edition={edition}", f"run={run}"]
-        return subprocess.run(command, pass_fds=[lock.fileno()]).returncode
+    """Run the notebooks that `run` chooses (see notebooks.steps), build the HTML; Snakemake's exit code.
+
+    A chapter that fails says so itself; a fault of Snakemake's own is printed.
+    """
+    keep_inside()
+    errors = BufferingHandler(capacity=1000)
+    errors.setLevel(logging.ERROR)
+    logging.getLogger().addHandler(errors)
+    try:
+        with FileLock("runs/.lock", timeout=0):  # unlike Snakemake's own, it goes when the process is killed
+            cli.main(["--nolock", "--config", f"edition={edition}", f"run={run}"])
+    except Timeout:
+        raise InputError("runs/.lock: another run is under way here; wait for it to end.") from None
+    except SystemExit as done:
+        told = any(getattr(record, "event", None) == LogEvent.JOB_ERROR for record in errors.buffer)
+        for record in errors.buffer if done.code and not told else []:
+            print(record.getMessage(), file=sys.stderr)
+        return done.code
 
 
 def headline(edition: str) -> str | None:
@@ -48,7 +73,9 @@ def main() -> int:
     try:
         check_edition(edition)
         if code := snakemake(edition, "none" if arguments.target == "html" else run):
-            print(f"The {edition} edition was not built; the same command goes on.", file=sys.stderr)
+            print(
+                f"The {edition} edition was not built; once that is mended, the same command goes on.", file=sys.stderr
+            )
             return code
     except InputError as error:
         print(error, file=sys.stderr)
