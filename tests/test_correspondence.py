@@ -202,9 +202,9 @@ def test_what_only_one_drawing_has_is_other():
 
 
 def test_people_share_their_groups():
-    shared = shared_parts(drawings()[WOMAN], drawings()[MAN], 64)
-    assert {"skin", "color"} <= set(shared.names)
-    assert shared.labels_x.shape == (64, 64) and shared.labels_x.max() == len(shared.names)
+    names, labels_x, labels_r = shared_parts(drawings()[WOMAN], drawings()[MAN], 64)
+    assert {"skin", "color"} <= set(names)
+    assert labels_x.shape == labels_r.shape == (64, 64) and labels_x.max() == labels_r.max() == len(names)
 
 
 def test_drawn_pairs(monkeypatch):

@@ -133,7 +133,7 @@ def test_the_pictures_of_a_folder(tmp_path):
     found = find_pictures(tmp_path)
     assert sorted(path.relative_to(tmp_path).as_posix() for path in found) == wanted
     assert list(named_files(found, tmp_path))[-1] == "sub dir_c" and len(named_files(found, tmp_path)) == 6
-    with pytest.raises(InputError, match="holds no picture"):
+    with pytest.raises(InputError, match="is no folder that holds pictures"):
         find_pictures(tmp_path / ".Trash" / "none")
 
 

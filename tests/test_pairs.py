@@ -74,17 +74,17 @@ def test_the_digest_is_that_of_the_pictures(root):
 
 
 def test_missing_root_and_folder(root):
-    with pytest.raises(InputError, match="nowhere is not a folder"):
+    with pytest.raises(InputError, match="nowhere/x is no folder that holds pictures"):
         PairFolder(root / "nowhere")
     (root / "mask").rename(root / "masks")
-    with pytest.raises(InputError, match="mask is missing"):
+    with pytest.raises(InputError, match="mask is no folder that holds pictures"):
         PairFolder(root)
 
 
 def test_empty_folder(root):
     for file in (root / "y").iterdir():
         file.unlink()
-    with pytest.raises(InputError, match="y holds no picture"):
+    with pytest.raises(InputError, match="y is no folder that holds pictures"):
         PairFolder(root)
 
 

@@ -21,44 +21,42 @@ from segin_core.running.files import write_json
 from segin_core.running.identity import Identity, content_digest, source_digest
 
 
-def check_size(size: int) -> None:
-    """Raises InputError for a size that is no whole number of pixels from 32 up."""
-    if not isinstance(size, int) or size < 32:
-        raise InputError(f"size={size!r} is no whole number of pixels from 32 up: give 64, 128 or 256.")
-
-
 def prepare_pairs(
-    place: Path, named: Mapping[str, Mapping[str, Path]], make: Callable[[Path], dict[str, Image.Image]], *,
-    root: Path, settings: dict[str, Any], packages: Sequence[str], limit: Limit, group_of: Callable[[Path], str],
-    check: Callable[[Path], Any] | None = None, progress: bool = True,
+    place: Path, name: str, named: Mapping[str, Mapping[str, Path]], make: Callable[[Path], dict[str, Image.Image]], *,
+    root: Path, size: int, settings: dict[str, Any], packages: Sequence[str], limit: Limit,
+    group_of: Callable[[Path], str], check: Callable[[Path], Any] | None = None, progress: bool = True,
 ) -> Path:  # fmt: skip
     """Make the pairs once; the folder holds <part>/{x,y,mask}/<name>.png and manifest.json.
 
     named: part to name to source file, all below `root`, of which `limit` is kept (see `parts.limited`). `make` turns a
     file into {"x", "y", "mask"}; `check` raises for one that cannot be read, before the first is made. `group_of` names
-    the family of a file, to count them. The folder is <place>-<key>: other settings, other bytes in a source, other
-    code behind `make` or other versions of `packages` mean another one. A finished folder is returned at once.
-    Raises InputError for a limit below 1 or a folder that cannot be written, and what `check` and `make` raise.
+    the family of a file, to count them. The folder is <place>/<size>px/<name>-<key>: other settings, other bytes in a
+    source, other code behind `make` or other versions of `packages` mean another one. A finished one is returned at
+    once. Raises InputError for a size below 32, a limit below 1 or a folder that cannot be written, and what `check`
+    and `make` raise.
     """
-    kept = {part: {name: named[part][name] for name in names} for part, names in limited(named, limit).items()}
+    if not isinstance(size, int) or size < 32:
+        raise InputError(f"size={size!r} is no whole number of pixels from 32 up: give 64, 128 or 256.")
+    kept = {part: {each: named[part][each] for each in names} for part, names in limited(named, limit).items()}
     files = [file for part in kept.values() for file in part.values()]
+    settings = {"size": size} | settings
     chosen = settings | {"names": {part: list(sources) for part, sources in kept.items()}}
     identity = Identity(chosen, content_digest(files, root), source_digest(make, packages=packages))
-    folder, started = place.with_name(f"{place.name}-{identity.key}"), time.perf_counter()
+    folder, started = place / f"{size}px" / f"{name}-{identity.key}", time.perf_counter()
     if (folder / "manifest.json").is_file():
         return folder
     for file in files if check else ():
         check(file)
     partial = folder.with_name(f"{folder.name}.partial")  # an interrupted run finds its pairs there again
     for part, sources in kept.items():
-        for name, source in tqdm(sources.items(), desc=f"{place.name}, {part}", disable=not progress, mininterval=5):
-            _write_pair(partial / part, name, source, make)
+        for each, source in tqdm(sources.items(), desc=f"{name}, {part}", disable=not progress, mininterval=5):
+            _write_pair(partial / part, each, source, make)
     manifest = settings | {
         "counts": {part: len(sources) for part, sources in kept.items()},
         "families": {part: len(set(map(group_of, sources.values()))) for part, sources in kept.items()},
         "sha256": content_digest(partial.rglob("*.png"), partial),
         "identity": identity.record,
-        "versions": {name: version(name) for name in (*packages, "torch")},
+        "versions": {package: version(package) for package in (*packages, "torch")},
         "seconds": round(time.perf_counter() - started, 1),
     }
     return _finish(partial, folder, manifest)

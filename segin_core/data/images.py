@@ -19,16 +19,16 @@ SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")  # of a f
 _EIGHT_BIT = {"1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "YCbCr", "HSV", "LAB"}
 
 
-def find_pictures(folder: Path) -> list[Path]:
+def find_pictures(folder: str | Path) -> list[Path]:
     """Every picture file below a folder, nested or flat, sorted by path; hidden files and folders are passed over.
 
     Raises InputError if there is none.
     """
-    paths = (path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    paths = (path for path in Path(folder).rglob("*") if path.suffix.lower() in SUFFIXES)
     seen = (path for path in paths if not any(part.startswith(".") for part in path.relative_to(folder).parts))
     if found := sorted(path for path in seen if path.is_file()):
         return found
-    raise InputError(f"{folder} holds no picture ({', '.join(SUFFIXES)}): put some there.")
+    raise InputError(f"{folder} is no folder that holds pictures ({', '.join(SUFFIXES)}): put some there.")
 
 
 def named_files(files: Iterable[Path], root: Path) -> dict[str, Path]:
@@ -58,7 +58,6 @@ def read_image(source: str | Path | Image.Image, name: str | None = None) -> Ima
         opened, name = nullcontext, name or getattr(source, "filename", "") or "the given image"
     elif isinstance(source, str | Path):
         opened, name = Image.open, name or str(source)
-        _check_file(Path(source), name)
     else:
         kind = type(source).__name__
         raise InputError(f"{name or 'The given picture'} is of type {kind}: give a path or a PIL image.")
@@ -69,8 +68,12 @@ def read_image(source: str | Path | Image.Image, name: str | None = None) -> Ima
                 return _on_white(image, name)
     except InputError:
         raise
+    except FileNotFoundError:
+        raise InputError(f"{name} does not exist: check the path (relative ones start at {Path.cwd()}).") from None
+    except IsADirectoryError:
+        raise InputError(f"{name} is a folder, not an image: give the path of one picture in it.") from None
     except UnidentifiedImageError:
-        raise InputError(f"{name} is not an image that Pillow can read: give a PNG, JPEG or WebP.") from None
+        raise InputError(f"{name} is empty, or not an image that Pillow can read: give a PNG, JPEG or WebP.") from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise InputError(f"{name} has too many pixels to be read safely: give a smaller copy of it.") from None
     except PermissionError:
@@ -81,15 +84,6 @@ def read_image(source: str | Path | Image.Image, name: str | None = None) -> Ima
         raise InputError(f"{name} was closed before it was read: open it again, or give its path.") from problem
 
 
-def _check_file(path: Path, name: str) -> None:
-    if path.is_dir():
-        raise InputError(f"{name} is a folder, not an image: give the path of one picture in it.")
-    if not path.exists():
-        raise InputError(f"{name} does not exist: check the path (relative ones start at {Path.cwd()}).")
-    if path.stat().st_size == 0:
-        raise InputError(f"{name} is an empty file: copy or export the picture again.")
-
-
 def _on_white(image: Image.Image, name: str) -> Image.Image:
     if 0 in image.size:
         raise InputError(f"{name} is {image.width} x {image.height} pixels: give a picture with at least one pixel.")
@@ -98,7 +92,7 @@ def _on_white(image: Image.Image, name: str) -> Image.Image:
     if image.mode not in _EIGHT_BIT:
         raise InputError(f"{name} has more than 8 bits a channel (mode {image.mode}): save it as an 8-bit picture.")
     image = ImageOps.exif_transpose(image)
-    if "transparency" not in image.info and image.mode not in {"LA", "La", "PA", "RGBA", "RGBa"}:
+    if not image.has_transparency_data:
         return image.convert("RGB")
     if image.mode in {"PA", "La"}:  # neither converts to RGBA in one step
         image = image.convert("RGBA" if image.mode == "PA" else "LA")
@@ -144,9 +138,8 @@ def save_image(image: Tensor | Image.Image, path: str | Path) -> Path:
         with written_whole(path) as partial:
             image.save(partial, format=kind)
     except OSError as problem:
-        raise InputError(
-            f"{path} cannot be written ({problem.strerror or problem}): choose a folder you may write to."
-        ) from problem
+        reason = problem.strerror or problem
+        raise InputError(f"{path} cannot be written ({reason}): choose a folder you may write to.") from problem
     return path
 
 

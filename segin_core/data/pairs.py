@@ -28,10 +28,6 @@ class PairFolder(Dataset):
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        if not self.root.is_dir():
-            raise InputError(f"{self.root} is not a folder: give one that holds x/, y/ and mask/.")
-        if missing := [kind for kind in KINDS if not (self.root / kind).is_dir()]:
-            raise InputError(f"{self.root / missing[0]} is missing: {self.root} needs the folders x/, y/ and mask/.")
         folders = [self.root / kind for kind in KINDS]
         self.files = {folder.name: named_files(find_pictures(folder), folder) for folder in folders}
         for kind in ("y", "mask"):

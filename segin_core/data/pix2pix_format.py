@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from PIL import Image
 from skimage.morphology import thin
 
-from segin_core.data.cache import check_size, prepare_pairs
+from segin_core.data.cache import prepare_pairs
 from segin_core.data.images import named_files, read_image, to_pil, to_tensor
 from segin_core.data.parts import Limit
 from segin_core.data.photos import foreground, product, split_as_given
@@ -85,16 +85,16 @@ def prepare(
     Other arguments are those of `read_pair` and `photos.prepare`.
     Raises InputError for a folder without these parts and whatever `read_pair` cannot use.
     """
-    check_size(size)
     root = Path(folder)
     train, test = root / "train", next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
     if test is None or not train.is_dir():
         raise InputError(f"{root} needs the folders train and test (or val), as pix2pix's data sets have them.")
     chosen = split_as_given(train, test).items()
     return prepare_pairs(
-        Path(cache) / "pix2pix" / f"{size}px" / f"{root.name}-{order}",
+        Path(cache) / "pix2pix",
+        f"{root.name}-{order}",
         {part: named_files(files, test if part == "test" else train) for part, files in chosen},
         partial(pair, size=size, order=order),
-        root=root, settings={"task": "pix2pix", "size": size, "order": order},
+        root=root, size=size, settings={"task": "pix2pix", "order": order},
         packages=("pillow", "scikit-image"), limit=limit, group_of=product, progress=progress,
     )  # fmt: skip
