@@ -66,6 +66,11 @@ def test_toc_names_every_page() -> None:
     assert sorted(pages) == sorted({*STEPS, "deviations", "api", "bibliography"})
 
 
+def test_readme_names_every_chapter_once() -> None:
+    table = (ROOT / "README.md").read_text().partition("| chapter | paper |")[2].partition("\n\n")[0]
+    assert sorted(re.findall(r"^\| (\w+) \|", table, flags=re.MULTILINE)) == sorted(STEPS)
+
+
 def on_api_page(module: Path) -> str:
     """What the page lists for a public module: its package, where that offers names of its own, else the module."""
     offers = "__all__" in (module.parent / "__init__.py").read_text()

@@ -56,7 +56,8 @@ STEPS = {
     "failures": Step(after=("training",), writes=("warning.json",)),
     "claims": Step(after=EVIDENCE, writes=("claims.json",), reads=EVIDENCE),
     "translate_your_own": Step(after=("training",)),
-    "introduction": Step(after=("results",)),
+    "how_this_book_is_built": Step(after=("training",)),
+    "introduction": Step(after=("results", "claims")),
 }
 
 
