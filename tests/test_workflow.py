@@ -22,7 +22,7 @@ from PIL import Image
 from build_html import assemble, read_published
 from check_html import check_html, check_state, count_images, toc_pages
 from notebooks import STEPS, Step, inputs, load_index, results, steps
-from sources import sources
+from sources import digest, sources
 
 ROOT = Path(__file__).parent.parent
 SMOKE = ROOT / "runs" / "smoke"
@@ -405,7 +405,8 @@ def executed_run(name: str, *outputs: nbformat.NotebookNode, edition: str = "cpu
     for cell in notebook.cells:
         cell.metadata["papermill"] = {"start_time": "2026-01-01T00:00:00.123456+00:00"}
     paths = {"input_path": "/work/x.ipynb", "end_time": "2026-01-01T00:00:09.123456+00:00", "duration": 9.01}
-    notebook.metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "papermill": paths}
+    kernel = {"name": "python3", "display_name": "Python 3"}
+    notebook.metadata = {"kernelspec": kernel, "papermill": paths, "sources": "5ou2ce5"}
     file = Path(f"runs/cpu/notebooks/{name}.ipynb")
     file.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, file)
@@ -463,10 +464,10 @@ def test_publish_copies_what_is_small_and_cleans_it(project: Path) -> None:
     index = load_index()
     row = {key: PROVENANCE[key] for key in ("commit", "hardware", "date", "seconds")}
     versions = {"python": "3.11.7", "torch": "2.0"}
-    assert index["training"] == {"cpu": {"edition": "cpu", "versions": versions, **row}}
+    assert index["training"] == {"cpu": {"edition": "cpu", "sources": "5ou2ce5", "versions": versions, **row}}
     row = {"commit": "abcdef012345", "hardware": "another processor, 4 cores", "seconds": 9.0}
     row["date"] = "2026-01-01T00:00:09+00:00"
-    assert index["network"] == {"cpu": {"edition": "cpu", "versions": versions, **row}}
+    assert index["network"] == {"cpu": {"edition": "cpu", "sources": "5ou2ce5", "versions": versions, **row}}
 
 
 def test_publish_again_changes_nothing_but_what_is_gone(project: Path) -> None:
@@ -559,6 +560,7 @@ def test_assemble_shows_own_then_best_published_then_a_note(project: Path) -> No
     executed_run("network", printed(PRINTED))
     assert publish(project).returncode == 0
     index = load_index()
+    index["network"]["cpu"]["sources"] = digest(Path("book/network.ipynb"))
     index["network"]["quick"] = index["network"]["cpu"] | {"edition": "quick"}  # the better one is shown
     Path("published/index.json").write_text(json.dumps(index))
     shutil.copytree("published/cpu/notebooks", "published/quick/notebooks")
@@ -609,10 +611,13 @@ def test_a_published_run_has_the_chapters_text_of_today(project: Path) -> None:
     today = nbformat.v4.new_notebook()
     today.cells = [markdown("# New"), code('edition = "quick"', **parameters), markdown("more"), code("1")]
     nbformat.write(today, "book/network.ipynb")
-    shown = read_published("cpu", "network").cells
+    run = {"edition": "cpu", "sources": digest(Path("book/network.ipynb"))}
+    shown = read_published("network", run).cells
     assert [cell.source for cell in shown] == ["# New", 'edition = "quick"', 'edition = "cpu"', "more", "1"]
     assert shown[-1].outputs[0].text == "1"
 
+    for other in ({"edition": "cpu"}, {"edition": "cpu", "sources": "0"}):  # older, or of another library
+        assert read_published("network", other).cells == ran.cells
     today.cells[-1].source = "2"  # the outputs are not this code's: nothing is exchanged
     nbformat.write(today, "book/network.ipynb")
-    assert read_published("cpu", "network").cells == ran.cells
+    assert read_published("network", run).cells == ran.cells

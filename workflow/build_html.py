@@ -13,6 +13,7 @@ import yaml
 
 from check_html import NOT_RUN, PUBLISHED_RUN
 from notebooks import PUBLISHED, STEPS, executed, left_out, load_index, published
+from sources import digest
 
 MEANING = {
     "smoke": "a few training steps that only test the code: its pictures and numbers mean nothing",
@@ -32,13 +33,14 @@ def note(title: str, text: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_markdown_cell(f":::{{admonition}} {title}\n:class: important\n{text}\n:::")
 
 
-def read_published(edition: str, notebook: str) -> nbformat.NotebookNode:
-    """The executed copy of a published run, with the text of today's chapter if all of its code is still the same."""
-    page = nbformat.read(published(edition, notebook), as_version=4)
+def read_published(notebook: str, run: dict) -> nbformat.NotebookNode:
+    """The executed copy of a published run, with the text of today's chapter if all code behind it is as it was."""
+    page = nbformat.read(published(run["edition"], notebook), as_version=4)
     source = nbformat.read(f"book/{notebook}.ipynb", as_version=4)
     injected = [cell for cell in page.cells if "injected-parameters" in cell.metadata.get("tags", [])]
     ran = [cell for cell in page.cells if cell.cell_type == "code" and cell not in injected]
-    if [cell.source for cell in ran] != [cell.source for cell in source.cells if cell.cell_type == "code"]:
+    same = [cell.source for cell in ran] == [cell.source for cell in source.cells if cell.cell_type == "code"]
+    if not same or run.get("sources") != digest(Path(f"book/{notebook}.ipynb")):
         return page
     cells = [ran.pop(0) if cell.cell_type == "code" else cell for cell in source.cells]
     tagged = (i for i, cell in enumerate(cells, 1) if "parameters" in cell.metadata.get("tags", []))
@@ -49,7 +51,7 @@ def read_published(edition: str, notebook: str) -> nbformat.NotebookNode:
 
 def published_run(edition: str, notebook: str, run: dict) -> nbformat.NotebookNode:
     """A published run under a banner that says whose it is; `run` is its row of published/index.json."""
-    page = read_published(run["edition"], notebook)
+    page = read_published(notebook, run)
     commands = [f"{command(edition, notebook)} in the {edition} edition"]
     if run["edition"] != edition:
         commands.append(f"{command(run['edition'], notebook)} as shown")
@@ -60,7 +62,7 @@ def published_run(edition: str, notebook: str, run: dict) -> nbformat.NotebookNo
 
 def other_run(notebook: str, run: dict) -> nbformat.NotebookNode:
     """A published run beside the one that the chapter shows: its page has the edition in its title."""
-    page = read_published(run["edition"], notebook)
+    page = read_published(notebook, run)
     title, _, rest = page.cells[0].source.partition("\n")
     page.cells[0].source = f"{title} ({run['edition']} edition)\n{rest}"
     text = f"{{doc}}`The chapter itself <{notebook}>` shows another run. This one is {which(run)}"

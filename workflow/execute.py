@@ -17,6 +17,7 @@ from papermill.exceptions import PapermillExecutionError
 from segin_core.book.parameters import check_overrides, load_overrides, overrides_file
 from segin_core.errors import InputError
 from segin_core.running.files import written_whole
+from sources import digest
 
 
 def prefer_own_kernel() -> None:
@@ -38,6 +39,7 @@ def execute(notebook: Path, edition: str, output: Path, log: Path) -> None:
     for file in (output, log):
         file.parent.mkdir(parents=True, exist_ok=True)
     prefer_own_kernel()
+    used = digest(notebook)
     try:
         papermill.execute_notebook(
             notebook,
@@ -57,6 +59,7 @@ def execute(notebook: Path, edition: str, output: Path, log: Path) -> None:
         raise InputError(f"{failed} (the notebook up to there: {log})") from None
     # of each progress bar the copy keeps what a terminal would still show at the end
     executed, _ = CoalesceStreamsPreprocessor().preprocess(nbformat.read(log, as_version=4), {})
+    executed.metadata["sources"] = used
     with written_whole(output) as partial:
         partial.write_text(nbformat.writes(executed) + "\n", encoding="utf-8")
 

@@ -2,7 +2,7 @@
 
 Times, papermill's paths and other metadata are left behind; pictures over 150 kB are compressed, if need be to 256
 colours. published/index.json says of every copy where it comes from: notebook -> edition -> commit, hardware, date,
-seconds (of what the results measure, else of the whole notebook), versions.
+seconds (of what the results measure, else of the whole notebook), versions, and the digest of the sources it ran.
 """
 
 import argparse
@@ -126,7 +126,7 @@ def prepare(edition: str, name: str) -> tuple[dict[Path, bytes], dict[str, Any],
     results = sorted(Path(f"runs/{edition}/{name}").glob("*.json"))
     small = [result for result in results if result.stat().st_size <= RESULT_LIMIT]
     found = {result: json.loads(result.read_text(encoding="utf-8")) for result in small}
-    row = origin(notebook, list(found.values()), file)
+    row = origin(notebook, list(found.values()), file) | {"sources": notebook.metadata.get("sources")}
     clean(notebook)
     shrink_pictures(notebook)
     for source, value in {file: notebook, **found}.items():

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import nbformat
 
-from segin_core.running.identity import imported_files, source_files
+from segin_core.running.identity import content_digest, imported_files, source_files
 
 
 def code(notebook: Path) -> str:
@@ -21,3 +21,8 @@ def sources(notebook: Path, root: Path = Path(".")) -> list[Path]:
     text = code(notebook)
     scripts = root.glob("benchmarks/*.py") if '"benchmarks"' in text else ()
     return source_files(*scripts, *imported_files(text, root=root), root=root)
+
+
+def digest(notebook: Path) -> str:
+    """The content of all these files; one that changes makes a run of the notebook another code's."""
+    return content_digest(sources(notebook), Path("."))
