@@ -171,8 +171,7 @@ def broken(change) -> str:
         (lambda c, _: c[0].update(where="Section IX"), ["where must begin"]),
         (lambda c, _: c[0].update(quote="word " * 15), ["shorter than 15 words"]),
         (lambda c, _: c[0].update(notebook=None), ["needs the notebook"]),
-        (lambda c, _: c[0].update(notebook="comparsion"), ["'comparsion'", "did you mean comparison?"]),
-        (lambda c, _: c[0].update(notebook="qqq"), ["'qqq'", "or null"]),
+        (lambda c, _: c[0].update(notebook="comparsion"), ["'comparsion'", "there is no notebook"]),
         (lambda c, _: c[1].update(notebook="data"), ["notebook must be that of table_1/scores.json"]),
         (lambda c, _: c[1]["judge"].update(pairs=[["a"]]), ["[smaller, larger]"]),
         (lambda c, _: c[1]["judge"].update(pairs=[["a / b / c", 1]]), ["a ratio has two parts"]),
@@ -338,7 +337,7 @@ def test_a_score_that_is_none_is_named(project, ledger, bad) -> None:
     ],
 )
 def test_verdict_of_an_order(paper, interval, verdict) -> None:
-    assert verdicts.verdict_of_order(paper, interval) is verdict
+    assert Verdict.of_order(paper, interval) is verdict
 
 
 def test_the_papers_order_knows_which_way_is_better() -> None:
@@ -360,7 +359,7 @@ def test_the_papers_order_knows_which_way_is_better() -> None:
     ],
 )
 def test_verdict_of_several_parts(parts, verdict) -> None:
-    assert verdicts.verdict_of_all(parts) is verdict
+    assert Verdict.of_all(parts) is verdict
 
 
 @pytest.mark.parametrize(
@@ -375,7 +374,7 @@ def test_verdict_of_several_parts(parts, verdict) -> None:
     ],
 )
 def test_verdict_of_less(smaller, larger, verdict) -> None:
-    assert verdicts.verdict_of_less(smaller, larger) is verdict
+    assert Verdict.of_order(1, verdicts.lead(smaller, larger)) is verdict
 
 
 def test_ratio_bounds_are_the_extremes() -> None:
@@ -597,7 +596,7 @@ def test_a_slower_machine_does_not_refute_a_duration(project, ledger, seconds, s
 
 def test_a_duration_must_be_a_number(project, ledger) -> None:
     put({"paper": {"s_whole_seconds": "fast", "size": 256}}, file="speed/match.json")
-    with pytest.raises(InputError, match=r"paper\.s_whole_seconds is 'fast', no number"):
+    with pytest.raises(InputError, match=r"paper\.s_whole_seconds: .*valid number"):
         on_shoes(by_id(ledger, "match-seconds"), ledger)
     put({"paper": {"size": 256}}, file="speed/match.json")
     assert on_shoes(by_id(ledger, "match-seconds"), ledger).verdict is Verdict.UNTESTED

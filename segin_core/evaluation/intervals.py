@@ -76,8 +76,7 @@ def frechet_score(
     little generously, see the tests) is the expected distance *at this number of images*, not that of the
     distributions. Raises InputError for features that do not fit together.
     """
-    how = {"paired": paired, "resamples": resamples, "seed": seed}
-    return _centred(frechet_distance_gram, as_features(real, fake), **how)
+    return _centred(frechet_distance_gram, real, fake, paired=paired, resamples=resamples, seed=seed)
 
 
 def kid_score(real: ArrayLike, fake: ArrayLike, *, paired: bool = True, resamples: int = 1000, seed: int = 0) -> Score:
@@ -85,8 +84,7 @@ def kid_score(real: ArrayLike, fake: ArrayLike, *, paired: bool = True, resample
 
     Paired sets get the estimate without the terms of each image with its own partner, see `kid`.
     """
-    how = {"paired": paired, "resamples": resamples, "seed": seed}
-    return _centred(partial(kid, paired=paired), as_features(real, fake), **how)
+    return _centred(partial(kid, paired=paired), real, fake, paired=paired, resamples=resamples, seed=seed)
 
 
 def frechet_difference(
@@ -100,13 +98,12 @@ def frechet_difference(
     def difference(*drawn: np.ndarray) -> float:
         return frechet_distance_gram(drawn[0], drawn[1]) - frechet_distance_gram(drawn[0], drawn[2])
 
-    return _centred(difference, as_features(real, fake, other), paired=True, resamples=resamples, seed=seed)
+    return _centred(difference, real, fake, other, paired=True, resamples=resamples, seed=seed)
 
 
-def _centred(
-    statistic: Callable[..., float], sets: list[np.ndarray], *, paired: bool, resamples: int, seed: int
-) -> Score:
+def _centred(statistic: Callable[..., float], *features: ArrayLike, paired: bool, resamples: int, seed: int) -> Score:
     """The statistic of several sets, and the percentiles of its bootstrap, moved so that their mean is the value."""
+    sets = as_features(*features)
     sizes = [len(each) for each in sets]
     if paired and len(set(sizes)) > 1:
         raise InputError(f"sets of {sizes} images are not paired: give as many of each, or paired=False")

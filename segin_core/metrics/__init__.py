@@ -1,6 +1,6 @@
 """Distances between images and between sets of images, each under its own name."""
 
-from segin_core.metrics.diversity import consecutive_distances, diversity
+from segin_core.metrics.diversity import diversity
 from segin_core.metrics.edges import broken_edges
 from segin_core.metrics.efficientnet import efficientnet_features
 from segin_core.metrics.frechet import frechet_distance, frechet_distance_gram, kid
@@ -11,7 +11,6 @@ from segin_core.metrics.shift_tolerant import st_lpips
 
 __all__ = [
     "broken_edges",
-    "consecutive_distances",
     "diversity",
     "efficientnet_features",
     "frechet_distance",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,20 +19,8 @@ SECTIONS = (
 )
 
 Column = Literal["frechet", "diversity", "to_reference", "to_truth"]
-Row = Literal[
-    "pix2pix",
-    "bicyclegan",
-    "munit",
-    "munit_ref",
-    "segin",
-    "real",
-    "without_gan",
-    "without_reconstruction",
-    "without_feature",
-    "without_total_variation",
-    "without_non_local",
-    "without_multi_task",
-]
+Row = Annotated[str, Field(pattern=r"^(pix2pix|bicyclegan|munit|munit_ref|segin|real|without_[a-z_]+)$")]
+File = Annotated[str, Field(pattern=r"^\w+/\w+\.json$")]
 
 
 class _Strict(BaseModel):
@@ -56,6 +43,10 @@ class Cell(_InTable):
     row: Row
     column: Column
 
+    @property
+    def columns(self) -> list[str]:
+        return [self.column]
+
 
 class Order(_InTable):
     """SEGIN against the rows `than` in `columns`: is every order that the paper's table has there ours too?"""
@@ -69,7 +60,7 @@ class Less(_Strict):
     """In each pair the first score lies below the second (a number, "key.key" of the file, or "key.key / key.key")."""
 
     by: Literal["less"]
-    file: str = Field(pattern=r"^\w+/\w+\.json$")
+    file: File
     pairs: list[list[str | float]] = Field(min_length=1)
     measure: str
     data: Literal["OpenMoji"] | None = None  # set where the file is about drawings in every edition
@@ -87,7 +78,7 @@ class Seconds(_Strict):
     """A duration of the paper, which we reach too; `given`: what the file must say for the two to be comparable."""
 
     by: Literal["seconds"]
-    file: str = Field(pattern=r"^\w+/\w+\.json$")
+    file: File
     path: str
     unit: float  # of the file's number, in seconds
     given: dict[str, str | int | float]
@@ -157,19 +148,15 @@ class Ledger(_Strict):
     @model_validator(mode="after")
     def _orders_are_known(self) -> Ledger:
         for claim in self.claims:
-            match claim.judge:
-                case Order(columns=columns, than=than):
-                    pass
-                case Cell(column=column) if claim.paper is not None:
-                    columns, than = [column], []
-                case _:
-                    continue
-            known = [self.paper_column(claim.judge.table, claim.judge.data, column) for column in columns]
-            for row in than:
-                if not any(row in column for column in known):
-                    raise ValueError(f"{claim.id}: the paper's table has no number of {row} there")
-            for name, column in zip(columns, known, strict=True):
-                if "segin" not in column or (than and not column.keys() & set(than)):
+            judge = claim.judge
+            if not isinstance(judge, Cell | Order) or (isinstance(judge, Cell) and claim.paper is None):
+                continue
+            than = set(judge.than) if isinstance(judge, Order) else {judge.row}
+            known = {column: self.paper_column(judge.table, judge.data, column) for column in judge.columns}
+            if unknown := sorted(than.difference(*known.values())):
+                raise ValueError(f"{claim.id}: the paper's table has no number of {unknown[0]} there")
+            for name, column in known.items():
+                if "segin" not in column or not than & column.keys():
                     raise ValueError(f"{claim.id}: the paper's table has nothing to compare in {name}")
         return self
 
@@ -196,18 +183,15 @@ def load_ledger(path: Path | None = None, notebooks: Collection[str] | None = No
     Raises InputError for a missing or broken file, an unknown key, an id that is there twice, an unknown notebook.
     """
     path = path or project_root() / "book" / "claims.yaml"
-    try:
-        content = read_yaml(path)
-    except FileNotFoundError:
-        raise InputError(f"{path}: there is no such ledger; restore it.") from None
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such ledger; restore it.")
+    content = read_yaml(path)
     try:
         ledger = Ledger.model_validate(content)
     except ValidationError as error:
         fault = fault_of(error, content.get("claims") if isinstance(content, dict) else None)
         raise InputError(f"{path}: {fault}; correct it.") from None
     for claim in ledger.claims if notebooks is not None else ():
-        if claim.notebook is not None and claim.notebook not in notebooks:
-            near = difflib.get_close_matches(claim.notebook, notebooks, n=1)
-            guess = f"did you mean {near[0]}?" if near else "choose one of the book's, or null."
-            raise InputError(f"{path}: {claim.id}: there is no notebook {claim.notebook!r}; {guess}")
+        if claim.notebook not in {None, *notebooks}:
+            raise InputError(f"{path}: {claim.id}: there is no notebook {claim.notebook!r}; name a chapter, or null.")
     return ledger

@@ -7,10 +7,9 @@ from __future__ import annotations
 
 import json
 from itertools import chain
-from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Strict, TypeAdapter, ValidationError
 
 from segin_core.book.ledger.claims import fault_of
 from segin_core.book.paths import project_root, result_file
@@ -20,14 +19,12 @@ from segin_core.errors import InputError
 EVIDENCE = {"shoes": ("paper", "cpu"), "OpenMoji": ("quick",)}
 
 Interval = tuple[float, float]
+Number = Annotated[float, Strict(), AllowInfNan(False)]
 
 
-def _two_in_order(bounds: Any) -> Any:
-    """Two bounds, low <= high; anything else is left to pydantic to refuse."""
-    if isinstance(bounds, list) and len(bounds) == 2 and all(isinstance(b, int | float) for b in bounds):
-        if bounds[0] > bounds[1]:
-            raise ValueError("the interval's ends are swapped")
-        return tuple(bounds)
+def _in_order(bounds: Interval) -> Interval:
+    if bounds[0] > bounds[1]:
+        raise ValueError("the interval's ends are swapped")
     return bounds
 
 
@@ -36,8 +33,12 @@ class Score(BaseModel):
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
     value: float
-    interval: Annotated[Interval, BeforeValidator(_two_in_order)]
+    interval: Annotated[Interval, Strict(False), AfterValidator(_in_order)]  # JSON's list becomes a tuple
     segin_better_by: Score | None = None
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        return f"{self.value:.4g} [{low:.4g}, {high:.4g}]"
 
 
 class _Scores(BaseModel):
@@ -63,6 +64,10 @@ class Evidence(NamedTuple):
     path: str
     content: dict[str, Any]
 
+    def fault(self, what: str) -> InputError:
+        """What is wrong with the file, and what to do."""
+        return InputError(f"{self.path}: {what}; run the chapter {self.path.split('/')[-2]} again.")
+
 
 def evidence(file: str, *, dataset: str, edition: str, only: str | None = None) -> Evidence | None:
     """The best result file ("notebook/name.json") about a data set (a key of EVIDENCE), None where there is none.
@@ -78,30 +83,27 @@ def evidence(file: str, *, dataset: str, edition: str, only: str | None = None) 
         path = result_file(source, *file.split("/"))
         if path is None:
             continue
-        name = path.relative_to(project_root()).as_posix()
-        again = f"run the chapter {path.parent.name} again"
+        found = Evidence(source, path.relative_to(project_root()).as_posix(), {})
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
         except (ValueError, OSError):
-            raise InputError(f"{name}: not valid JSON; {again}.") from None
+            raise found.fault("not valid JSON") from None
         if not isinstance(content, dict):
-            raise InputError(f"{name}: not a JSON object; {again}.")
+            raise found.fault("not a JSON object")
         named = content.get("edition") or lookup(content, "provenance.parameters.edition") or source
         if named != source:
-            raise InputError(f"{name}: it is of the edition {named!r}; move it to that edition's folder.")
+            raise InputError(f"{found.path}: it is of the edition {named!r}; move it to that edition's folder.")
         if content.get("dataset", dataset) == dataset:
-            return Evidence(source, name, content)
+            return found._replace(content=content)
     return None
 
 
-def read_as(found: Evidence, kind: type[BaseModel], content: Any, key: str = "") -> Any:
+def read_as(found: Evidence, kind: Any, content: Any, key: str = "") -> Any:
     """The content as a `kind`. Raises InputError, naming file and key, where it is of another form."""
     try:
-        return kind.model_validate(content)
+        return TypeAdapter(kind).validate_python(content)
     except ValidationError as error:
-        place = f"{key}: " if key else ""
-        chapter = Path(found.path).parent.name
-        raise InputError(f"{found.path}: {place}{fault_of(error)}; run the chapter {chapter} again.") from None
+        raise found.fault((f"{key}: " if key else "") + fault_of(error)) from None
 
 
 def lookup(content: Any, path: str) -> Any:
@@ -114,9 +116,3 @@ def lookup(content: Any, path: str) -> Any:
         else:
             return None
     return content
-
-
-def number(score: Score) -> str:
-    """A score as text: "0.145 [0.141, 0.149]"."""
-    low, high = score.interval
-    return f"{score.value:.4g} [{low:.4g}, {high:.4g}]"

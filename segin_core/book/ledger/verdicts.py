@@ -25,11 +25,25 @@ class Verdict(StrEnum):
     UNTESTED = "not tested"
     NOTHING = "nothing claimed"  # a dash in the paper's table
 
+    @staticmethod
+    def of_order(paper: int, lead: Interval | None) -> Verdict:
+        """paper: the paper's order (1, -1, 0 for equal); lead: the interval of SEGIN's lead here, positive if ahead."""
+        if lead is None:
+            return Verdict.UNTESTED
+        ours = (lead[0] > 0) - (lead[1] < 0)
+        if ours == 0:
+            return Verdict.UNDECIDED  # no difference seen is no proof of none, even where the paper has none
+        return Verdict.DIRECTION if ours == paper else Verdict.NOT
 
-def side(interval: Interval) -> int:
-    """On which side of zero an interval lies: 1, -1, or 0 if it includes zero."""
-    low, high = interval
-    return 1 if low > 0 else -1 if high < 0 else 0
+    @staticmethod
+    def of_all(verdicts: Iterable[Verdict]) -> Verdict:
+        """A claim of several parts: refuted by one, upheld only by all."""
+        found = set(verdicts)
+        if Verdict.NOT in found:
+            return Verdict.NOT
+        if found <= {Verdict.UNTESTED}:
+            return Verdict.UNTESTED
+        return Verdict.DIRECTION if found == {Verdict.DIRECTION} else Verdict.UNDECIDED
 
 
 def paper_order(segin: float, other: float, column: str) -> int:
@@ -38,44 +52,9 @@ def paper_order(segin: float, other: float, column: str) -> int:
     return (better > 0) - (better < 0)
 
 
-def verdict_of_order(paper: int, lead: Interval | None) -> Verdict:
-    """paper: the paper's order (1, -1, or 0 for equal); lead: the interval of SEGIN's lead here, positive if better."""
-    if lead is None:
-        return Verdict.UNTESTED
-    ours = side(lead)
-    if ours == 0:
-        return Verdict.UNDECIDED  # no difference seen is no proof of none, even where the paper has none
-    return Verdict.DIRECTION if ours == paper else Verdict.NOT
-
-
-def verdict_of_value(paper: float, interval: Interval, *, comparable: bool, otherwise: Verdict) -> Verdict:
-    """comparable: the paper's own metric, data and size. Only then can its value itself be found; else the order."""
-    low, high = interval
-    return Verdict.HOLDS if comparable and low <= paper <= high else otherwise
-
-
-def verdict_of_all(verdicts: Iterable[Verdict]) -> Verdict:
-    """A claim of several parts: refuted by one, upheld only by all."""
-    found = set(verdicts)
-    if Verdict.NOT in found:
-        return Verdict.NOT
-    if found <= {Verdict.UNTESTED}:
-        return Verdict.UNTESTED
-    return Verdict.DIRECTION if found == {Verdict.DIRECTION} else Verdict.UNDECIDED
-
-
-def verdict_of_less(smaller: Interval | None, larger: Interval | None) -> Verdict:
-    """Two intervals of which the first should lie below the second; where they overlap nothing is decided."""
-    if smaller is None or larger is None:
-        return Verdict.UNTESTED
-    if smaller[1] < larger[0]:
-        return Verdict.DIRECTION
-    return Verdict.NOT if smaller[0] > larger[1] else Verdict.UNDECIDED
-
-
-def verdict_of_seconds(paper: float, ours: float) -> Verdict:
-    """The same speed or better on another machine upholds the claim; a slower machine says nothing about it."""
-    return Verdict.DIRECTION if ours <= paper else Verdict.UNDECIDED
+def lead(smaller: Interval | None, larger: Interval | None) -> Interval | None:
+    """How far the first lies below the second, from their two intervals; it includes zero where these overlap."""
+    return (larger[0] - smaller[1], larger[1] - smaller[0]) if smaller and larger else None
 
 
 def ratio(a: Interval, b: Interval) -> Interval:
