@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import bootstrap
 
 from segin_core.errors import InputError
-from segin_core.metrics.frechet import as_features, frechet_distance_gram, kid
+from segin_core.metrics.frechet import as_features, frechet_distance, kid
 
 Score = dict[str, float | list[float]]
 
@@ -76,7 +76,7 @@ def frechet_score(
     little generously, see the tests) is the expected distance *at this number of images*, not that of the
     distributions. Raises InputError for features that do not fit together.
     """
-    return _centred(frechet_distance_gram, real, fake, paired=paired, resamples=resamples, seed=seed)
+    return _centred(frechet_distance, real, fake, paired=paired, resamples=resamples, seed=seed)
 
 
 def kid_score(real: ArrayLike, fake: ArrayLike, *, paired: bool = True, resamples: int = 1000, seed: int = 0) -> Score:
@@ -96,7 +96,7 @@ def frechet_difference(
     """
 
     def difference(*drawn: np.ndarray) -> float:
-        return frechet_distance_gram(drawn[0], drawn[1]) - frechet_distance_gram(drawn[0], drawn[2])
+        return frechet_distance(drawn[0], drawn[1]) - frechet_distance(drawn[0], drawn[2])
 
     return _centred(difference, real, fake, other, paired=True, resamples=resamples, seed=seed)
 

@@ -3,7 +3,7 @@
 from segin_core.metrics.diversity import diversity
 from segin_core.metrics.edges import broken_edges
 from segin_core.metrics.efficientnet import efficientnet_features
-from segin_core.metrics.frechet import frechet_distance, frechet_distance_gram, kid
+from segin_core.metrics.frechet import frechet_distance, kid
 from segin_core.metrics.inception import inception_features
 from segin_core.metrics.perceptual import lpips_distance
 from segin_core.metrics.pixel import l1, l1_off_the_lines
@@ -14,7 +14,6 @@ __all__ = [
     "diversity",
     "efficientnet_features",
     "frechet_distance",
-    "frechet_distance_gram",
     "inception_features",
     "kid",
     "l1",

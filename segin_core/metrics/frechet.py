@@ -2,35 +2,22 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from pytorch_fid.fid_score import calculate_frechet_distance
 
 from segin_core.errors import InputError
 
 
 def frechet_distance(a: ArrayLike, b: ArrayLike) -> float:
-    """Frechet distance of the Gaussians fitted to two sets of features, n d and m d, by pytorch-fid's own code.
+    """Frechet distance of the Gaussians fitted to two sets of features, n d and m d; never below 0.
 
     |mu_a - mu_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)); on Inception's features it is the FID of Table I (Heusel et
-    al., 2017). With n below d both covariances are singular and the value is far above that of the distributions;
-    compare only values of equal n. Raises InputError for features that are not two matrices of equal width.
-    """
-    a, b = as_features(a, b)
-    moments = [moment for each in (a, b) for moment in (each.mean(0), np.cov(each, rowvar=False))]
-    with warnings.catch_warnings():  # it passes SciPy an argument that SciPy 1.18 will drop
-        warnings.simplefilter("ignore", DeprecationWarning)
-        return max(0.0, float(calculate_frechet_distance(*moments)))  # rounding can bring it below
-
-
-def frechet_distance_gram(a: ArrayLike, b: ArrayLike) -> float:
-    """The same number as `frechet_distance` without any d x d matrix: milliseconds for a few hundred images.
-
-    With centred features X (n d) and Y (m d), C_a C_b has the non-zero eigenvalues of M M^T for
-    M = X Y^T / sqrt((n - 1)(m - 1)), so the trace of its root is the sum of M's singular values.
+    al., 2017), pytorch-fid's number, without any d x d matrix and so in milliseconds for a few hundred images: with
+    centred features X and Y, C_a C_b has the non-zero eigenvalues of M M^T for M = X Y^T / sqrt((n - 1)(m - 1)), so
+    the trace of its root is the sum of M's singular values. With n below d both covariances are singular and the value
+    is far above that of the distributions; compare only values of equal n. Raises InputError for features that are not
+    two matrices of equal width.
     """
     a, b = as_features(a, b)
     between = ((a.mean(0) - b.mean(0)) ** 2).sum()
