@@ -164,7 +164,7 @@ def test_parts_missing_or_in_the_wrong_order(folder, tmp_path):
         prepare(folder / "train", 32, order="BA", cache=tmp_path / "cache")
     with pytest.raises(InputError, match="size"):
         prepare(folder, 31, order="BA", cache=tmp_path / "cache")
-    with pytest.raises(InputError, match=r"0_AB\.jpg .*order='BA'"):
+    with pytest.raises(InputError, match=r"train/1_AB\.jpg .*order='BA'"):
         prepare(folder, 32, order="AB", cache=tmp_path / "cache", progress=False)
 
 

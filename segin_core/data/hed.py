@@ -82,16 +82,14 @@ def _thin_one(edge: np.ndarray, threshold: float, min_length: int) -> np.ndarray
 
 
 @torch.inference_mode()
-def sketch(
-    y: Tensor, hed: HED, *, threshold: float = 0.2, min_length: int = 8, width: int = 1, scale: int = 1
-) -> Tensor:
+def sketch(y: Tensor, hed: HED, *, width: int = 1, scale: int = 1) -> Tensor:
     """Pictures `b 3 h w` to sketches `b 1 h*scale w*scale`, both in [-1, 1]: dark lines on white.
 
     The lines are `width` pixels wide. A stroke of more than about 4 pixels has two edges: to get one line of
     it, give HED a small picture and let `scale` enlarge the edge map before it is thinned.
     """
     edges = F.interpolate(hed(y), scale_factor=float(scale), mode="bilinear", align_corners=False)
-    lines = thin_edges(edges, threshold=threshold, min_length=min_length * scale)
+    lines = thin_edges(edges, min_length=8 * scale)
     if width > 1:
         disc = np.hypot(*np.indices((width, width)) - width // 2) <= width / 2
         lines = torch.from_numpy(ndimage.binary_dilation(lines.numpy() > 0, disc[None, None])).float()

@@ -94,9 +94,7 @@ def _on_white(image: Image.Image, name: str) -> Image.Image:
     image = ImageOps.exif_transpose(image)
     if not image.has_transparency_data:
         return image.convert("RGB")
-    if image.mode in {"PA", "La"}:  # neither converts to RGBA in one step
-        image = image.convert("RGBA" if image.mode == "PA" else "LA")
-    image = image.convert("RGBA")
+    image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")  # La does not in one step
     return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
 
 

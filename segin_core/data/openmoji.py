@@ -23,8 +23,7 @@ from xml.etree import ElementTree
 import numpy as np
 import resvg_py
 from PIL import Image
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
+from scipy.cluster.hierarchy import DisjointSet
 
 from segin_core.data.cache import prepare_pairs
 from segin_core.data.hed import HED, sketch
@@ -142,15 +141,14 @@ def _alike(ink: np.ndarray) -> np.ndarray:
 @cache
 def families() -> dict[str, str]:
     """Code point sequence to the name of its family: the first, in sorting order, of its members' keys."""
-    codes = list(drawings())
-    keys = [family_key(code) for code in codes]
-    first = {key: i for i, key in reversed(list(enumerate(keys)))}
-    by_key = np.array([(first[key], i) for i, key in enumerate(keys)])
-    edges = np.concatenate([by_key, _alike(_ink(("line",))), _alike(_ink(LINES + FILL))])
-    graph = coo_matrix((np.ones(len(edges)), edges.T), shape=(len(codes), len(codes)))
-    labels = connected_components(graph, directed=False)[1]
-    names = [min(keys[i] for i in np.flatnonzero(labels == label)) for label in range(labels.max() + 1)]
-    return {code: names[label] for code, label in zip(codes, labels, strict=True)}
+    keys = {code: family_key(code) for code in drawings()}
+    codes, alike = list(keys), DisjointSet([*keys, *keys.values()])
+    for code, key in keys.items():
+        alike.merge(code, key)
+    for groups in (("line",), LINES + FILL):
+        for i, j in _alike(_ink(groups)):
+            alike.merge(codes[i], codes[j])
+    return {code: min(keys[member] for member in alike.subset(code) if member in keys) for code in codes}
 
 
 @cache

@@ -22,7 +22,7 @@ from torch import Tensor
 from segin_core.data.cache import prepare_pairs
 from segin_core.data.hed import HED, thin_edges
 from segin_core.data.images import find_pictures, named_files, read_image, to_pil, to_tensor
-from segin_core.data.parts import Limit, split_by_group
+from segin_core.data.parts import PARTS, Limit, split_by_group
 from segin_core.errors import InputError
 
 WHITE = 245  # 0..255: a pixel whose darkest channel is below is no background; JPEG's ripples stay above
@@ -51,7 +51,8 @@ def split_as_given(train: Path, test: Path) -> dict[str, list[Path]]:
     Raises InputError if a folder is missing or empty.
     """
     held_out = {part: count for part, count in HELD_OUT.items() if part != "test"}
-    return {"test": find_pictures(test)} | split_by_group(find_pictures(train), product, held_out)
+    parts = {"test": find_pictures(test)} | split_by_group(find_pictures(train), product, held_out)
+    return {part: parts[part] for part in PARTS}
 
 
 def on_square(photo: Image.Image) -> Image.Image:
