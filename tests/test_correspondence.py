@@ -210,11 +210,13 @@ def test_people_share_their_groups():
 def test_drawn_pairs(monkeypatch):
     family = {"1F431": "cats", "1F408": "cats", MAN: "P", WOMAN: "P", "1F600": "alone"}
     monkeypatch.setattr("segin_core.data.part_labels.families", lambda: family)
-    found = draw_pairs(5, 32, seed=0, tries=20)
+    found = draw_pairs(5, 32, codes=family, seed=0, tries=20)
     assert found and all(pair.x != pair.r and family[pair.x] == family[pair.r] for pair in found)
     assert len({family[pair.x] for pair in found}) == len(found)
-    assert [pair.x for pair in draw_pairs(5, 32, seed=0, tries=20)] == [pair.x for pair in found]
-    assert len(draw_pairs(1, 32, seed=0)) == 1
+    assert [pair.x for pair in draw_pairs(5, 32, codes=family, seed=0, tries=20)] == [pair.x for pair in found]
+    assert len(draw_pairs(1, 32, codes=family, seed=0)) == 1
+    cats = draw_pairs(5, 32, codes=["1F431", "1F408", WOMAN], seed=0, tries=20)  # of P only one may be drawn
+    assert {code for pair in cats for code in pair[:2]} <= {"1F431", "1F408"}
 
 
 ONE = torch.ones(1, 1, 8, 8)
@@ -235,7 +237,7 @@ TRUTH = known.cell_centres((8, 8)).view(1, 8, 8, 2)
         (lambda: known.mean_iou(LABELS, LABELS[:, :4]), "alike"),
         (lambda: known.accuracy(LABELS, 0 * LABELS), "no part"),
         (lambda: part_maps(SVG, colour_of, 4), "at least 8"),
-        (lambda: draw_pairs(0, 64, seed=0), "1 or more"),
+        (lambda: draw_pairs(0, 64, codes=(), seed=0), "1 or more"),
     ],
 )
 def test_bad_input_gets_one_sentence(call, word):

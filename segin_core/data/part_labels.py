@@ -7,7 +7,7 @@ say what lies *beneath* the lines; the lines are a map of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice, permutations
 from typing import NamedTuple
@@ -112,16 +112,17 @@ def line_map(svg: str, size: int) -> Tensor:
     return torch.from_numpy(np.asarray(render(svg, ["line"], size).convert("L")) < DARK).long()
 
 
-def draw_pairs(count: int, size: int, *, seed: int, tries: int = 5) -> list[PartPair]:
+def draw_pairs(count: int, size: int, *, codes: Iterable[str], seed: int, tries: int = 5) -> list[PartPair]:
     """At most `count` pairs of drawings of one family that share two parts or more, one pair a family.
 
-    Families come in an order drawn from `seed`, and of each the first of `tries` drawn pairs that share enough (many
-    families have none: clock faces, letters). One a family, since hundreds of pairs could be made of the letters alone.
+    `codes`: the drawings to choose from, those of one part of the data, say. Families come in an order drawn from
+    `seed`, and of each the first of `tries` drawn pairs that share enough (many families have none: clock faces,
+    letters). One a family, since hundreds of pairs could be made of the letters alone.
     Raises InputError if count is below 1.
     """
     if count < 1:
         raise InputError(f"count={count}: give the number of pairs, 1 or more")
-    members = grouped(sorted(families()), families().__getitem__)
+    members = grouped(sorted(codes), families().__getitem__)
     found = (_first_pair(members[name], size, seed, tries) for name in shuffled(sorted(members), seed))
     return list(islice(filter(None, found), count))
 
