@@ -32,9 +32,10 @@ def result_file(edition: str, notebook: str, name: str) -> Path | None:
 
 
 def results_of(editions: Iterable[str], notebook: str, name: str) -> list[dict[str, Any]]:
-    """The same JSON result of several editions, each once, in their order; editions that have none are left out."""
+    """The same JSON result of several editions, each once, shoes before drawings; those without it are left out."""
     files = (result_file(edition, notebook, name) for edition in dict.fromkeys(editions))
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files if file]
+    found = (json.loads(file.read_text(encoding="utf-8")) for file in files if file)
+    return sorted(found, key=lambda result: result["dataset"] != "shoes")
 
 
 def data_cache() -> Path:
