@@ -14,8 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from segin_core.data.images import save_image
-from segin_core.data.pairs import KINDS
-from segin_core.data.parts import Limit, limited
+from segin_core.data.parts import KINDS, Limit, limited
 from segin_core.errors import InputError
 from segin_core.running.files import write_json
 from segin_core.running.identity import Identity, content_digest, source_digest

@@ -10,11 +10,10 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from segin_core.data.images import find_pictures, named_files, read_image, to_tensor
+from segin_core.data.parts import KINDS
 from segin_core.errors import InputError
 from segin_core.running.identity import content_digest
 from segin_core.running.randomness import epoch_indices
-
-KINDS = ("x", "y", "mask")
 
 
 class PairFolder(Dataset):

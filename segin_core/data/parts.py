@@ -10,6 +10,7 @@ from segin_core.errors import InputError
 
 # train learns, validation chooses, test reports, final waits for the last run
 PARTS = ("train", "validation", "test", "final")
+KINDS = ("x", "y", "mask")  # the pictures of a pair
 SHARE = 4  # at most one in so many is held out
 LARGEST = 20  # a group of more is learned from: a part that it half filled would measure little else
 
