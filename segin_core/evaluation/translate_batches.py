@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from torch import Tensor
 from segin_core.data.images import from_bytes, to_bytes
 from segin_core.errors import InputError
 from segin_core.matching import auxiliary_image
-from segin_core.running.checkpoints import load_tensors, save_tensors
 from segin_core.translator import Translator
 from segin_core.vgg import VGGFeatures
 
@@ -84,16 +82,3 @@ def _slices(
 
 def _is_picture(found: Tensor) -> bool:
     return found.is_floating_point() and found.ndim >= 4 and found.shape[-3] in (1, 3)
-
-
-def save_pictures(path: Path, pictures: dict[str, Tensor], description: dict[str, Any]) -> Path:
-    """Write stacks `... c h w`, bytes or in [-1, 1], as 8-bit values, as a PNG would hold them: all or nothing."""
-    as_bytes = {name: to_bytes(stack) if stack.is_floating_point() else stack for name, stack in pictures.items()}
-    save_tensors(path, as_bytes, description)
-    return path
-
-
-def load_pictures(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The stacks that `save_pictures` wrote, back in [-1, 1], and their description; InputError as `load_tensors`."""
-    stored, description = load_tensors(path)
-    return {name: from_bytes(stack) for name, stack in stored.items()}, description

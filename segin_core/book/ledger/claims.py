@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
 
 from segin_core.book.paths import project_root
 from segin_core.book.strict_yaml import read_yaml
@@ -20,6 +20,7 @@ SECTIONS = (
 
 Column = Literal["frechet", "diversity", "to_reference", "to_truth"]
 Row = Annotated[str, Field(pattern=r"^(pix2pix|bicyclegan|munit|munit_ref|segin|real|without_[a-z_]+)$")]
+Operand = Annotated[str, Field(pattern=r"^[^/]+( / [^/]+)?$")] | float
 File = Annotated[str, Field(pattern=r"^\w+/\w+\.json$")]
 
 
@@ -61,17 +62,9 @@ class Less(_Strict):
 
     by: Literal["less"]
     file: File
-    pairs: list[list[str | float]] = Field(min_length=1)
+    pairs: list[Annotated[tuple[Operand, Operand], Strict(False)]] = Field(min_length=1)  # [smaller, larger]
     measure: str
     data: Literal["OpenMoji"] | None = None  # set where the file is about drawings in every edition
-
-    @model_validator(mode="after")
-    def _two_each(self) -> Less:
-        if any(len(pair) != 2 for pair in self.pairs):
-            raise ValueError("each of pairs must be [smaller, larger]")
-        if any(str(part).count(" / ") > 1 for pair in self.pairs for part in pair):
-            raise ValueError("a ratio has two parts")
-        return self
 
 
 class Seconds(_Strict):
