@@ -416,7 +416,7 @@ def test_a_score_over_references_is_exact_where_nothing_varies():
     found = intervals.score_over_references(torch.tensor([3.0, 3.0, 3.0]), torch.tensor([4, 4, 7]), resamples=20)
     assert found == {"value": 3.0, "interval": [3.0, 3.0]}
     for values, references in (([1.0, 2.0], [0, 0]), ([1.0, 2.0], [0, 1, 2]), ([1.0, np.nan], [0, 1])):
-        with pytest.raises(InputError, match="two references or more"):
+        with pytest.raises(InputError, match=r"one reference|make no score"):
             intervals.score_over_references(values, references)
 
 

@@ -27,13 +27,7 @@ def score(
     statistic (percentile bootstrap). Raises InputError for fewer than two inputs, unequal lengths and values that are
     not finite.
     """
-    values = [values] if np.ndim(values[0]) == 0 else values
-    samples = [torch.as_tensor(each).detach().cpu().double().numpy() for each in values]
-    lengths = sorted({len(each) for each in samples})
-    if len(lengths) > 1 or lengths[0] < 2:
-        raise InputError(f"values of {lengths} inputs make no score: give two or more, the same for each argument")
-    if not all(np.isfinite(each).all() for each in samples):
-        raise InputError("values that are not finite make no score: look at the images behind them")
+    samples = _arrays(*([values] if np.ndim(values[0]) == 0 else values))
     found = bootstrap(samples, statistic, n_resamples=resamples, method="percentile", paired=len(samples) > 1,
                       vectorized=False, rng=np.random.default_rng(seed)).confidence_interval  # fmt: skip
     return {"value": float(statistic(*samples)), "interval": [float(found.low), float(found.high)]}
@@ -46,9 +40,9 @@ def score_over_references(values: ArrayLike, references: ArrayLike, *, resamples
     are drawn, then as many inputs of each drawn one. Raises InputError for fewer than two references, for unequal
     lengths and for values that are not finite.
     """
-    values, references = (torch.as_tensor(each).detach().cpu().double().numpy() for each in (values, references))
-    if values.shape != references.shape or len(set(references)) < 2 or not np.isfinite(values).all():
-        raise InputError("one finite value and one reference an input, and two references or more, make this score")
+    values, references = _arrays(values, references)
+    if len(set(references)) < 2:
+        raise InputError("all inputs have one reference: with two or more this score can be made")
     groups, rng = [values[references == each] for each in np.unique(references)], np.random.default_rng(seed)
 
     def resampled() -> float:
@@ -57,6 +51,17 @@ def score_over_references(values: ArrayLike, references: ArrayLike, *, resamples
 
     low, high = np.percentile([resampled() for _ in range(resamples)], [2.5, 97.5])
     return {"value": float(values.mean()), "interval": [float(low), float(high)]}
+
+
+def _arrays(*values: ArrayLike) -> list[np.ndarray]:
+    """As many finite numbers each, two or more, as float64."""
+    samples = [torch.as_tensor(each).detach().cpu().double().numpy() for each in values]
+    lengths = sorted({len(each) for each in samples})
+    if len(lengths) > 1 or lengths[0] < 2:
+        raise InputError(f"values of {lengths} inputs make no score: give two or more, the same for each argument")
+    if not all(np.isfinite(each).all() for each in samples):
+        raise InputError("values that are not finite make no score: look at the images behind them")
+    return samples
 
 
 def ratio(a: np.ndarray, b: np.ndarray) -> float:
@@ -80,10 +85,7 @@ def frechet_score(
 
 
 def kid_score(real: ArrayLike, fake: ArrayLike, *, paired: bool = True, resamples: int = 1000, seed: int = 0) -> Score:
-    """KID of two sets of features and its interval, from the centred bootstrap of `frechet_score`; `paired` as there.
-
-    Paired sets get the estimate without the terms of each image with its own partner, see `kid`.
-    """
+    """KID of two sets of features and its interval, as `frechet_score`; paired sets get `kid`'s estimate for pairs."""
     return _centred(partial(kid, paired=paired), real, fake, paired=paired, resamples=resamples, seed=seed)
 
 

@@ -50,23 +50,18 @@ def segin(translator: Translator, features: VGGFeatures, matching: dict[str, Any
 
     matching: `layer`, `patch` and `blend` of `auxiliary_image`, such as the file of a network holds them.
     """
-    how = {name: matching[name] for name in ("layer", "patch", "blend")}
+    how, feed = {name: matching[name] for name in ("layer", "patch", "blend")}, fed(translator)
 
     def translate(x: Tensor, r: Tensor) -> dict[str, Tensor]:
         w = auxiliary_image(x, r, features, **how)
         return {**feed(x, w.image), "auxiliary": w.image, "index": w.index, "score": w.score}
 
-    feed = fed(translator)
     return translate
 
 
 def fed(translator: Translator) -> Callable[..., dict[str, Tensor]]:
     """N alone for `translate_batches`: (x, W) to N(x, W), "image", and, where N has one, its "mask" in [0, 1]."""
-
-    def translate(x: Tensor, w: Tensor) -> dict[str, Tensor]:
-        return {name: found for name, found in translator(x, w)._asdict().items() if found is not None}
-
-    return translate
+    return lambda x, w: {name: found for name, found in translator(x, w)._asdict().items() if found is not None}
 
 
 def _slices(

@@ -109,10 +109,8 @@ def read_as(found: Evidence, kind: Any, content: Any, key: str = "") -> Any:
 def lookup(content: Any, path: str) -> Any:
     """What lies under "key.key" (a digit counts the items of a list); None where a key is missing."""
     for key in path.split("."):
-        if isinstance(content, list) and key.isdigit() and int(key) < len(content):
-            content = content[int(key)]
-        elif isinstance(content, dict) and key in content:
-            content = content[key]
-        else:
+        try:
+            content = content[int(key) if isinstance(content, list) else key]
+        except (LookupError, TypeError, ValueError):
             return None
     return content
