@@ -226,10 +226,10 @@ def test_what_does_not_fit_is_named():
         Generator(8, 6, noise=8)(x, torch.zeros(1, 8))
     with pytest.raises(InputError, match=r"z of shape \(2, 8\) does not fit: give 0"):
         Generator(8, 6)(x, torch.zeros(2, 8))
-    with pytest.raises(InputError, match="too few for 3 halving layers"):
+    with pytest.raises(InputError, match="16 x 16 pixels do not fit pix2pix's discriminator"):
         Discriminator(8)(x[..., :16, :16], torch.zeros(2, 3, 16, 16))
-    for settings in ({"width": 0}, {"depth": 1}, {"noise": -1}):
-        with pytest.raises(InputError, match="a U-Net needs"):
+    for settings, word in (({"width": 0}, "width=0"), ({"depth": 1}, "depth=1"), ({"noise": -1}, "code=-1")):
+        with pytest.raises(InputError, match=f"a U-Net: {word} must be at least"):
             Generator(**settings)
     with pytest.raises(InputError, match="at least 1"):
         Discriminator(layers=0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,6 +12,8 @@ from segin_core.baselines import shared
 from segin_core.baselines.pix2pix import UNet
 from segin_core.data.pairs import PairBatch
 from segin_core.errors import InputError
+
+GLOROT = partial(nn.init.xavier_normal_, gain=0.02)  # how the weights start
 
 
 class Generator(UNet):
@@ -23,7 +27,7 @@ class Generator(UNet):
     def __init__(self, width: int = 64, depth: int = 8, nz: int = 8) -> None:
         super().__init__(width, depth, norm=nn.InstanceNorm2d, bias=True, codes=[nz] * depth)
         self.config = {"width": width, "depth": depth, "nz": nz}
-        shared.xavier_(self)
+        shared.start_(self, GLOROT)
 
 
 class EncoderBlock(nn.Module):
@@ -57,20 +61,15 @@ class Encoder(nn.Module):
     def __init__(self, width: int = 64, blocks: int = 4, nz: int = 8) -> None:
         super().__init__()
         self.config = {"width": width, "blocks": blocks, "nz": nz}
-        shared.check_positive("encoder", **self.config)
+        shared.check_settings("BicycleGAN's encoder", **self.config)
         depths = [width * min(i + 1, 4) for i in range(blocks + 1)]
         self.first = nn.Conv2d(3, width, 4, 2, 1)
         self.blocks = nn.Sequential(*(EncoderBlock(depths[i], depths[i + 1]) for i in range(blocks)))
         self.mu, self.logvar = (nn.Linear(depths[-1], nz) for _ in range(2))
-        shared.xavier_(self)
+        shared.start_(self, GLOROT)
 
     def forward(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        multiple = 2 ** (self.config["blocks"] + 1)
-        if y.shape[2] % multiple or y.shape[3] % multiple:
-            raise InputError(
-                f"y of {y.shape[2]} x {y.shape[3]} pixels does not fit an encoder of {self.config['blocks']} blocks; "
-                f"both sides must be multiples of {multiple}"
-            )
+        shared.check_sides(y, "BicycleGAN's encoder", multiple=2 ** (self.config["blocks"] + 1))
         h = F.leaky_relu(self.blocks(self.first(y)), 0.2).mean((2, 3))
         return self.mu(h).float(), self.logvar(h).float()
 
@@ -90,12 +89,11 @@ class Discriminator(nn.Module):
         self.scales = nn.ModuleList(
             shared.patch_layers(3, wide, layers, norm=nn.InstanceNorm2d, bias=True) for wide in (width, width // 2)
         )
-        shared.xavier_(self)
+        shared.start_(self, GLOROT)
 
     def forward(self, y: Tensor) -> list[Tensor]:
-        small = shared.halved(y)
-        shared.check_patches(small, self.config["layers"])
-        return [layers(image) for layers, image in zip(self.scales, (y, small), strict=True)]
+        shared.check_sides(y, "BicycleGAN's discriminator", least=6 * 2 ** self.config["layers"] - 1)
+        return [layers(image) for layers, image in zip(self.scales, (y, shared.halved(y)), strict=True)]
 
 
 class BicycleGAN:

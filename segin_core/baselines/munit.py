@@ -9,6 +9,7 @@ Written from facts about the method; the authors' code has a licence that forbid
 from __future__ import annotations
 
 import math
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -153,7 +154,7 @@ class Generator(nn.Module):
             "width": width, "style_dim": style_dim, "downsamplings": downsamplings,
             "style_downsamplings": style_downsamplings, "blocks": blocks, "mlp_width": mlp_width,
         }  # fmt: skip
-        shared.check_positive("MUNIT's generator", **self.config)
+        shared.check_settings("MUNIT's generator", **self.config)
         self.content_encoder = ContentEncoder(width, downsamplings, blocks)
         self.style_encoder = StyleEncoder(width, style_downsamplings, style_dim)
         numbers = blocks * 2 * 2 * width * 2**downsamplings
@@ -162,7 +163,7 @@ class Generator(nn.Module):
             nn.Linear(mlp_width, numbers),
         )  # fmt: skip
         self.decoder = Decoder(width, downsamplings, blocks)
-        shared.kaiming_(self)
+        shared.start_(self, nn.init.kaiming_normal_)
 
     def encode(self, images: Tensor) -> Codes:
         """b 3 h w in [-1, 1] -> its content and its style."""
@@ -170,12 +171,14 @@ class Generator(nn.Module):
 
     def encode_content(self, images: Tensor) -> Tensor:
         """b 3 h w in [-1, 1] -> b c h w, on the coarse grid."""
-        self._check(images)
+        multiple = 2 ** self.config["downsamplings"]
+        # a reflected border needs two cells, the first convolution's four
+        shared.check_sides(images, "MUNIT's content encoder", multiple=multiple, least=max(2 * multiple, 4))
         return self.content_encoder(images)
 
     def encode_style(self, images: Tensor) -> Tensor:
         """b 3 h w in [-1, 1] -> b style_dim."""
-        self._check(images)
+        shared.check_sides(images, "MUNIT's style encoder", least=max(2 ** self.config["style_downsamplings"], 4))
         return self.style_encoder(images).float()
 
     def decode(self, content: Tensor, style: Tensor) -> Tensor:
@@ -188,16 +191,6 @@ class Generator(nn.Module):
         """The image from its own two codes."""
         return self.decode(*self.encode(images))
 
-    def _check(self, images: Tensor) -> None:
-        multiple = 2 ** self.config["downsamplings"]
-        # a reflected border needs two cells, the first convolution's four
-        least = max(2 * multiple, 2 ** self.config["style_downsamplings"], 4)
-        if any(side % multiple or side < least for side in images.shape[2:]):
-            raise InputError(
-                f"images of {images.shape[2]} x {images.shape[3]} pixels do not fit MUNIT's generator; "
-                f"both sides must be multiples of {multiple} and at least {least}"
-            )
-
 
 class Discriminator(nn.Module):
     """`model(images)` -> a map of scores b 1 h' w' for each scale: b 3 h w in [-1, 1] at full size, at half, ...
@@ -209,28 +202,21 @@ class Discriminator(nn.Module):
     def __init__(self, width: int = 64, *, layers: int = 4, scales: int = 3) -> None:
         super().__init__()
         self.config = {"width": width, "layers": layers, "scales": scales}
-        shared.check_positive("MUNIT's discriminator", **self.config)
+        shared.check_settings("MUNIT's discriminator", **self.config)
         depths = [3, *(width * 2**i for i in range(layers))]
         self.scales = nn.ModuleList(
             nn.Sequential(*halving(depths, nn.LeakyReLU(0.2)), nn.Conv2d(depths[-1], 1, 1)) for _ in range(scales)
         )
-        shared.normal_(self)
+        shared.start_(self, partial(nn.init.normal_, std=0.02))
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        self._check(images)
+        least = (2 ** self.config["layers"] - 1) * 2 ** (self.config["scales"] - 1) + 1  # of cells at the last scale
+        shared.check_sides(images, "MUNIT's discriminator", least=least)
         maps = []
         for scale in self.scales:
             maps.append(scale(images).float())
             images = shared.halved(images)
         return maps
-
-    def _check(self, images: Tensor) -> None:
-        least = 2 ** self.config["layers"]
-        if any(-(-side // 2 ** (self.config["scales"] - 1)) < least for side in images.shape[2:]):
-            raise InputError(
-                f"images of {images.shape[2]} x {images.shape[3]} pixels are too small for MUNIT's discriminator: "
-                f"its smallest scale must have {least} pixels a side; use fewer layers or scales"
-            )
 
 
 class Exchange(NamedTuple):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segin_core import losses
-from segin_core.baselines.shared import Norm, as_rgb, beside, check_patches, descend, normal_, patch_layers
+from segin_core.baselines import shared
 from segin_core.data.pairs import PairBatch
 from segin_core.errors import InputError
 
+NORMAL = partial(nn.init.normal_, std=0.02)  # how pix2pix's weights start
 DROPOUTS = 3  # up-convolutions that dropout follows, from the bottleneck on
 
 
@@ -31,14 +34,12 @@ class UNet(nn.Module):
     """
 
     def __init__(
-        self, width: int, depth: int, *, norm: Norm, bias: bool, codes: list[int], dropout: float | None = None
+        self, width: int, depth: int, *, norm: shared.Norm, bias: bool, codes: list[int], dropout: float | None = None
     ) -> None:
         super().__init__()
-        if width < 1 or depth < 2 or min(codes) < 0:
-            raise InputError(
-                f"width={width}, depth={depth}, a code of {min(codes)}: a U-Net needs a width of at least 1, "
-                "a depth of at least 2 and no negative code"
-            )
+        shared.check_settings("a U-Net", width=width)
+        shared.check_settings("a U-Net", 2, depth=depth)
+        shared.check_settings("a U-Net", 0, code=min(codes))
         self.codes, last = codes, depth - 1
         depths = [width * min(2**i, 8) for i in range(depth)]
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
@@ -54,9 +55,9 @@ class UNet(nn.Module):
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         self._check(x, z)
-        h, maps = as_rgb(x), []
+        h, maps = shared.as_rgb(x), []
         for block, code in zip(self.down, self.codes, strict=True):
-            h = block(beside(h, z) if code else h)
+            h = block(shared.beside(h, z) if code else h)
             maps.append(h)
         for i, block in enumerate(self.up):
             h = block(torch.cat([h, maps[-1 - i]], 1) if i else h)
@@ -90,7 +91,7 @@ class Generator(UNet):
         codes = [noise] + [0] * (depth - 1)
         super().__init__(width, depth, norm=nn.BatchNorm2d, bias=False, codes=codes, dropout=dropout)
         self.config = {"width": width, "depth": depth, "noise": noise, "dropout": dropout}
-        normal_(self)
+        shared.start_(self, NORMAL)
 
 
 class Discriminator(nn.Module):
@@ -103,12 +104,12 @@ class Discriminator(nn.Module):
     def __init__(self, width: int = 64, layers: int = 3) -> None:
         super().__init__()
         self.config = {"width": width, "layers": layers}
-        self.layers = patch_layers(6, width, layers, norm=nn.BatchNorm2d, bias=False)
-        normal_(self)
+        self.layers = shared.patch_layers(6, width, layers, norm=nn.BatchNorm2d, bias=False)
+        shared.start_(self, NORMAL)
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        check_patches(y, self.config["layers"])
-        return self.layers(torch.cat([as_rgb(x), y], 1))
+        shared.check_sides(y, "pix2pix's discriminator", least=3 * 2 ** self.config["layers"])
+        return self.layers(torch.cat([shared.as_rgb(x), y], 1))
 
 
 class Pix2Pix:
@@ -137,11 +138,11 @@ class Pix2Pix:
         self.discriminator.requires_grad_(True)
         real, fake = self.discriminator(x, y), self.discriminator(x, output.detach())
         terms = {"discriminator": losses.discriminator_loss(real.float(), fake.float()) / 2}
-        descend(terms["discriminator"], self.optimisers["discriminator"])
+        shared.descend(terms["discriminator"], self.optimisers["discriminator"])
         self.discriminator.requires_grad_(False)
         terms["adversarial"] = losses.adversarial_loss(self.discriminator(x, output).float())
         terms["reconstruction"] = F.l1_loss(output, y)
-        descend(terms["adversarial"] + self.l1 * terms["reconstruction"], self.optimisers["generator"])
+        shared.descend(terms["adversarial"] + self.l1 * terms["reconstruction"], self.optimisers["generator"])
         return {name: term.detach() for name, term in terms.items()}
 
 

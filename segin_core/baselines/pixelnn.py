@@ -10,7 +10,7 @@ from einops import rearrange
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segin_core.baselines.shared import check_pair, check_positive, descend
+from segin_core.baselines.shared import check_pair, check_settings, descend
 from segin_core.data.pairs import PairBatch
 from segin_core.errors import InputError, check_pictures
 from segin_core.evaluation.protocol import map_likeness
@@ -34,7 +34,7 @@ class Regressor(nn.Module):
     def __init__(self, width: int = 128) -> None:
         super().__init__()
         self.config = {"width": width}
-        check_positive("PixelNN's regressor", **self.config)
+        check_settings("PixelNN's regressor", **self.config)
         self.columns = nn.ModuleDict(
             {
                 layer: nn.Sequential(nn.Conv2d(depth, width, 1, bias=False), nn.BatchNorm2d(width))

@@ -1,7 +1,4 @@
-"""What the compared methods share: how their weights start, PatchGAN, the least-squares GAN, a step of Adam.
-
-Biases start at zero, normalisation's scales near one.
-"""
+"""What the compared methods share: how weights start, checks, PatchGAN, the least-squares GAN, a step of Adam."""
 
 from __future__ import annotations
 
@@ -15,40 +12,37 @@ from torch.nn import functional as F
 from segin_core.errors import InputError, check_pictures
 
 Norm = Callable[[int], nn.Module]
-CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)
 
 
-def normal_(network: nn.Module, *, std: float = 0.02) -> None:
-    """N(0, 0.02) (pix2pix; MUNIT's discriminators); the scales of batch normalisation N(1, 0.02)."""
-    _each(network, lambda weight: nn.init.normal_(weight, 0.0, std))
+def start_(network: nn.Module, weights: Callable[[Tensor], Tensor]) -> None:
+    """Start the `weights` of all convolutions and linear layers as a paper says, their biases at zero.
+
+    The scales of batch normalisation start from N(1, 0.02), as in pix2pix, the one method here that has it.
+    """
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d):
-            nn.init.normal_(module.weight, 1.0, std)
-
-
-def xavier_(network: nn.Module, *, gain: float = 0.02) -> None:
-    """Glorot's normal initialisation (BicycleGAN)."""
-    _each(network, lambda weight: nn.init.xavier_normal_(weight, gain))
-
-
-def kaiming_(network: nn.Module) -> None:
-    """He's normal initialisation (MUNIT's generators)."""
-    _each(network, lambda weight: nn.init.kaiming_normal_(weight))
-
-
-def _each(network: nn.Module, start: Callable[[Tensor], Tensor]) -> None:
-    for module in network.modules():
-        if isinstance(module, CONVOLUTIONS):
-            start(module.weight)
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            weights(module.weight)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.normal_(module.weight, 1.0, 0.02)
 
 
-def check_positive(what: str, **settings: int) -> None:
-    """Raise InputError for the first setting below 1; `what` names the network."""
+def check_settings(what: str, least: int = 1, **settings: int) -> None:
+    """Raise InputError for the first setting below `least`; `what` names the network."""
     for name, value in settings.items():
-        if value < 1:
-            raise InputError(f"{what}: {name}={value} must be at least 1")
+        if value < least:
+            raise InputError(f"{what}: {name}={value} must be at least {least}")
+
+
+def check_sides(images: Tensor, what: str, *, multiple: int = 1, least: int = 1) -> None:
+    """Raise InputError unless both sides of images b c h w are such multiples and at least so long; `what` as above."""
+    if any(side % multiple or side < least for side in images.shape[2:]):
+        raise InputError(
+            f"images of {images.shape[2]} x {images.shape[3]} pixels do not fit {what}: "
+            f"both sides must be multiples of {multiple} and at least {max(multiple, least)}"
+        )
 
 
 def check_pair(x: Tensor, r: Tensor, *, one_size: bool = False) -> None:
@@ -80,26 +74,16 @@ def halved(y: Tensor) -> Tensor:
 def patch_layers(channels: int, width: int, layers: int, *, norm: Norm, bias: bool) -> nn.Sequential:
     """PatchGAN: `layers` convolutions that halve the grid, one that does not, one to a logit; b c h w -> b 1 h' w'.
 
-    4 x 4 kernels, LeakyReLU; `norm` after all but the first and the last, which have a bias in any case.
-    Raises InputError for a width or a number of layers below 1.
+    4 x 4 kernels, LeakyReLU; `norm` after all but the first and the last, which have a bias in any case. Images need
+    sides of at least 3 * 2**layers. Raises InputError for a width or a number of layers below 1.
     """
-    check_positive("discriminator", width=width, layers=layers)
+    check_settings("a discriminator", width=width, layers=layers)
     depths = [width * min(2**i, 8) for i in range(layers + 1)]
     made: list[nn.Module] = [nn.Conv2d(channels, width, 4, 2, 1), nn.LeakyReLU(0.2)]
     for i in range(layers):
         stride = 2 if i < layers - 1 else 1
         made += [nn.Conv2d(depths[i], depths[i + 1], 4, stride, 1, bias=bias), norm(depths[i + 1]), nn.LeakyReLU(0.2)]
     return nn.Sequential(*made, nn.Conv2d(depths[-1], 1, 4, 1, 1))
-
-
-def check_patches(y: Tensor, layers: int) -> None:
-    """Raise InputError for images b 3 h w of which `patch_layers` would leave nothing."""
-    least = 3 * 2**layers
-    if min(y.shape[2:]) < least:
-        raise InputError(
-            f"{y.shape[2]} x {y.shape[3]} pixels are too few for {layers} halving layers; "
-            f"give a discriminator fewer layers or images of at least {least} x {least}"
-        )
 
 
 def least_squares(maps: list[Tensor], target: float) -> Tensor:
