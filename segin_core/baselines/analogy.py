@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segin_core.baselines.nearest_field import row_major, search, upsample, vote
+from segin_core.baselines.nearest_field import search, upsample, vote
 from segin_core.baselines.shared import as_rgb, check_pair
 from segin_core.errors import InputError
-from segin_core.matching import Grid, pad_to_multiple
+from segin_core.matching import pad_to_multiple
 from segin_core.vgg import CAFFE_SCALE, VGGFeatures, layer_stride
 
 THRESHOLD = 0.05  # of the energy of a cell, from 0 (the map's least) to 1 (its most)
@@ -47,9 +47,7 @@ class Analogy(NamedTuple):
 
     image: Tensor  #: A', b 3 h w in [-1, 1]: x's structure, r's look; the auxiliary image
     counterpart: Tensor  #: B, b 3 h' w' in [-1, 1]: r's structure, x's look
-    index: Tensor  #: phi_a->b on the last level's grid, b n: for each cell of x the cell of r, both row-major
-    score: Tensor  #: mean of the two cosines of each match, b n, at most 1
-    grid: Grid  #: rows and columns of x's grid, n = rows * columns
+    score: Tensor  #: mean of the two cosines of each match on the last level's grid, b n, at most 1
 
 
 def deep_image_analogy(
@@ -72,11 +70,8 @@ def deep_image_analogy(
     for one_a, one_b in zip(a.split(1), b.split(1), strict=True):  # L-BFGS would couple the pairs of a batch
         with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
             pairs.append(_one_pair(one_a.float(), one_b.float(), features, levels, max_iter))
-    images, counterparts, indices, scores = (torch.cat(parts) for parts in zip(*pairs, strict=True))
-    return Analogy(
-        images[:, :, : x.shape[2], : x.shape[3]], counterparts[:, :, : r.shape[2], : r.shape[3]], indices, scores,
-        (a.shape[2] // layer_stride(levels[-1].layer), a.shape[3] // layer_stride(levels[-1].layer)),
-    )  # fmt: skip
+    images, counterparts, scores = (torch.cat(parts) for parts in zip(*pairs, strict=True))
+    return Analogy(images[:, :, : x.shape[2], : x.shape[3]], counterparts[:, :, : r.shape[2], : r.shape[3]], scores)
 
 
 def auxiliary_image(
@@ -106,8 +101,8 @@ def _check(x: Tensor, r: Tensor, features: VGGFeatures, levels: tuple[Level, ...
 
 def _one_pair(
     a: Tensor, b: Tensor, features: VGGFeatures, levels: tuple[Level, ...], max_iter: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A', B, phi_a->b and its scores for one pair a, b: 1 3 h w."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A', B and the scores of phi_a->b for one pair a, b: 1 3 h w."""
     maps_a, maps_b = features(a), features(b)
     guess_a, guess_b = maps_a[levels[0].layer], maps_b[levels[0].layer]  # nothing better is known yet
     to_b = to_a = None
@@ -124,9 +119,8 @@ def _one_pair(
             )
             factor = layer_stride(level.layer) // layer_stride(coming[0].layer)
             to_b, to_a = upsample(to_b, factor), upsample(to_a, factor)
-    index = row_major(to_b, own_b)[None]
     to_b, to_a = (upsample(field, layer_stride(levels[-1].layer)) for field in (to_b, to_a))
-    return vote(b, to_b, VOTE), vote(a, to_a, VOTE), index, score.flatten()[None] / 2
+    return vote(b, to_b, VOTE), vote(a, to_a, VOTE), score.flatten()[None] / 2
 
 
 def _stack(first: Tensor, second: Tensor) -> Tensor:

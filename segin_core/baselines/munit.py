@@ -219,23 +219,15 @@ class Discriminator(nn.Module):
         return maps
 
 
-class Exchange(NamedTuple):
-    """Images of one domain taken apart, and their content with random styles of the other domain."""
-
-    codes: Codes  #: of the images
-    style: Tensor  #: the random styles, b style_dim
-    images: Tensor  #: the images' content in the other domain, b 3 h w
-
-
-def exchange(source: Generator, target: Generator, images: Tensor) -> Exchange:
-    """Translate images b 3 h w from the domain of `source` into that of `target`, with random styles."""
+def exchange(source: Generator, target: Generator, images: Tensor) -> tuple[Codes, Tensor, Tensor]:
+    """Images b 3 h w of the domain of `source` taken apart, random styles of `target`, the translation with these."""
     codes, style = source.encode(images), random_style(target, images)
-    return Exchange(codes, style, target.decode(codes.content, style))
+    return codes, style, target.decode(codes.content, style)
 
 
 def generator_terms(
-    source: Generator, target: Generator, discriminator: Discriminator, images: Tensor, made: Exchange,
-    weights: dict[str, float],
+    source: Generator, target: Generator, discriminator: Discriminator, images: Tensor,
+    exchanged: tuple[Codes, Tensor, Tensor], weights: dict[str, float],
 ) -> dict[str, Tensor]:  # fmt: skip
     """The losses of one direction, by the names of `weights`; those of weight 0 are left out.
 
@@ -243,13 +235,14 @@ def generator_terms(
     translation. gan: `discriminator`, the target's, takes the translation for real. recon_x_cyc: images from the
     content found again and their own style.
     """
-    content = target.encode_content(made.images)
+    codes, style, made = exchanged
+    content = target.encode_content(made)
     terms = {
-        "gan": lambda: shared.least_squares(discriminator(made.images), 1.0),
-        "recon_x": lambda: F.l1_loss(source.decode(*made.codes), images),
-        "recon_s": lambda: F.l1_loss(target.encode_style(made.images), made.style),
-        "recon_c": lambda: F.l1_loss(content, made.codes.content),
-        "recon_x_cyc": lambda: F.l1_loss(source.decode(content, made.codes.style), images),
+        "gan": lambda: shared.least_squares(discriminator(made), 1.0),
+        "recon_x": lambda: F.l1_loss(source.decode(*codes), images),
+        "recon_s": lambda: F.l1_loss(target.encode_style(made), style),
+        "recon_c": lambda: F.l1_loss(content, codes.content),
+        "recon_x_cyc": lambda: F.l1_loss(source.decode(content, codes.style), images),
     }
     return {name: term() for name, term in terms.items() if weights[name]}
 
@@ -290,15 +283,15 @@ class MUNIT:
         """
         gx, gy, dx, dy = self.networks.values()
         x, y = shared.as_rgb(batch.x), batch.y.roll(1, 0)
-        made_y, made_x = exchange(gx, gy, x), exchange(gy, gx, y)
+        to_y, to_x = exchange(gx, gy, x), exchange(gy, gx, y)
         found, both = {}, nn.ModuleList([dx, dy]).requires_grad_(True)
         if self.weights["gan"]:
-            found["discriminator"] = shared.judged(dx, x, made_x.images) + shared.judged(dy, y, made_y.images)
+            found["discriminator"] = shared.judged(dx, x, to_x[-1]) + shared.judged(dy, y, to_y[-1])
             shared.descend(found["discriminator"], self.optimisers["discriminators"])
         # frozen for the generators' step; autocast would also give it the weights it cast before this one
         both.requires_grad_(False)
-        one = generator_terms(gx, gy, dy, x, made_y, self.weights)
-        other = generator_terms(gy, gx, dx, y, made_x, self.weights)
+        one = generator_terms(gx, gy, dy, x, to_y, self.weights)
+        other = generator_terms(gy, gx, dx, y, to_x, self.weights)
         terms = {name: one[name] + other[name] for name in one}
         shared.descend(sum(self.weights[name] * term for name, term in terms.items()), self.optimisers["generators"])
         return {name: term.detach() for name, term in (found | terms).items()}

@@ -80,12 +80,8 @@ def upsample(field: Tensor, factor: int) -> Tensor:
     return fine + _positions(*fine.shape[:2], field.device) % factor
 
 
-def row_major(field: Tensor, reference: Tensor) -> Tensor:
-    """The field's places in the map `reference`, b c h' w', as `matching.match` gives them: n = h * w numbers."""
-    return (field[..., 0] * reference.shape[3] + field[..., 1]).flatten()
-
-
 def vote(reference: Tensor, field: Tensor, patch: int) -> Tensor:
     """Whole patches of `reference` (1 c h' w') pasted where the field says, averaged where they overlap: 1 c h w."""
     grid, grid_r = tuple(field.shape[:2]), tuple(reference.shape[2:])
-    return warp(reference, row_major(field, reference)[None], grid, patch, "average", reference_grid=grid_r)
+    index = (field[..., 0] * grid_r[1] + field[..., 1]).view(1, -1)
+    return warp(reference, index, grid, patch, "average", reference_grid=grid_r)
