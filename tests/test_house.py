@@ -14,8 +14,8 @@ LIBRARY = Path(__file__).parent.parent / "segin_core"
 PAPER = ("matching", "vgg", "translator", "discriminator", "losses", "corruption", "self_supervision", "segin")
 LAYERS = (("errors",), ("the paper", "data", "running"), ("metrics",), ("evaluation",), ("baselines",), ("book",))
 HEAVY = {
-    "h5py", "matplotlib", "nbformat", "pandas", "papermill", "pooch", "pydantic", "scipy", "skimage", "torchvision",
-    "yaml", "segin_core.book", "segin_core.metrics", "segin_core.evaluation", "segin_core.baselines",
+    "h5py", "matplotlib", "nbformat", "pandas", "papermill", "platformdirs", "pooch", "pydantic", "scipy", "skimage",
+    "torchvision", "yaml", "segin_core.book", "segin_core.metrics", "segin_core.evaluation", "segin_core.baselines",
 }  # fmt: skip
 
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw, ImageOps
@@ -172,6 +173,20 @@ def test_bad_pictures_get_one_sentence_and_nothing_is_written(reference, checkpo
             said = capsys.readouterr().err
             assert code == 2 and said.count("\n") == 1 and name in said, (name, said)
             assert not (tmp_path / "out.png").exists()
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_pictures_in_memory_that_cannot_be_read(sketch, checkpoint, tmp_path, place):
+    Image.effect_noise((200, 200), 80).convert("RGB").save(tmp_path / "cut.jpg")
+    (tmp_path / "cut.jpg").write_bytes((tmp_path / "cut.jpg").read_bytes()[:9000])
+    closed = Image.open(tmp_path / "cut.jpg")
+    closed.close()
+    for given in (Image.open(tmp_path / "cut.jpg"), closed, np.asarray(sketch)):
+        pair = [sketch, sketch]
+        pair[place] = given
+        with pytest.raises(InputError) as caught:
+            translate(*pair, checkpoint=checkpoint)
+        assert "\n" not in str(caught.value)
 
 
 def test_missing_checkpoint_and_unwritable_output(sketch, reference, checkpoint, tmp_path, capsys):

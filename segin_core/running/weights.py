@@ -44,7 +44,7 @@ def published_file(url: str, path: str | Path | None = None, *, digest: str, pur
         if not Path(path).is_file():
             raise InputError(f"{path}: no such file; give the path of {kept.name} ({url})")
         return Path(path)
-    import pooch  # here, so that the method itself can be imported without it
+    import pooch  # here and below, so that the method itself can be imported without such packages
 
     try:
         return Path(pooch.retrieve(url, f"sha256:{digest}", kept.name, kept.parent))
@@ -57,9 +57,9 @@ def published_file(url: str, path: str | Path | None = None, *, digest: str, pur
 
 def kept_file(url: str) -> Path:
     """Where the download of this address is kept, whether it is there or not: the user's folder of caches."""
-    import pooch
+    from platformdirs import user_cache_path
 
-    return Path(pooch.os_cache("segin")) / url.rsplit("/", 1)[-1]
+    return user_cache_path("segin") / url.rsplit("/", 1)[-1]
 
 
 @cache
