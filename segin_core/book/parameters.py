@@ -27,6 +27,7 @@ Pixels = Annotated[int, Field(ge=32, multiple_of=16)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Weight = Annotated[float, Field(ge=0)]
 Rate = Annotated[float, Field(gt=0)]
+Amount = Annotated[float, Field(gt=0)]  # pixels, seconds, GB
 Percent = Annotated[int, Field(ge=0, le=100)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Layer = Annotated[str, Field(pattern=r"^relu[1-5]_[1-4]$")]
