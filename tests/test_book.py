@@ -19,7 +19,6 @@ ROOT = Path(__file__).parent.parent
 EDITIONS = ("smoke", "quick", "cpu", "paper")
 COPIES = sorted((ROOT / "published").glob("*/*/*"))
 ENDINGS = ("The paper against ours", "What to take away")
-REBINDING = ("training",)  # notebooks still to be mended
 FORBIDDEN = {
     "magic or shell command": r"^\s*[%!]",
     "edit of sys.path": r"sys\.path",
@@ -147,10 +146,7 @@ def test_no_cell_rebinds_a_parameter(name: str) -> None:
     declared = declared_parameters(Path("book") / f"{name}.ipynb").keys()
     cells = [cell for cell in read(name).cells if cell.cell_type == "code"]
     others = [cell.source for cell in cells if "parameters" not in cell.metadata.get("tags", [])]
-    rebound = declared & set().union(*map(bound, others))
-    if name in REBINDING:
-        pytest.xfail(f"{name} still rebinds {rebound}")
-    assert not rebound
+    assert not declared & set().union(*map(bound, others))
 
 
 @notebooks
