@@ -8,6 +8,7 @@ All randomness comes from the generator passed in; images are b c h w in [-1, 1]
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from torch import Generator, Tensor
 
 Range = tuple[float, float]
@@ -52,17 +53,17 @@ def repeat_pattern(
 def random_matches(
     w: Tensor, source: Tensor, *, generator: Generator, cell: int = 8, share: Range = (0.02, 0.25)
 ) -> Tensor:
-    """Random matches: a `share` of W's cells (side `cell` pixels) replaced by cells from anywhere in `source`."""
-    damaged = w.clone()
-    rows, columns = w.shape[2] // cell, w.shape[3] // cell
-    for image, other in zip(damaged, source, strict=True):
-        wrong = int(_uniform(share, generator) * rows * columns)
-        places = torch.randperm(rows * columns, generator=generator)[:wrong]
-        origins = torch.randint(rows * columns, (wrong,), generator=generator)
-        for place, origin in zip(places.tolist(), origins.tolist(), strict=True):
-            (y, x), (v, u) = ((cell * (n // columns), cell * (n % columns)) for n in (place, origin))
-            image[:, y : y + cell, x : x + cell] = other[:, v : v + cell, u : u + cell]
-    return damaged
+    """Random matches: a `share` of W's cells (side `cell` pixels) replaced by cells from anywhere in `source`.
+
+    The sides of both are multiples of `cell`, as those of a W from `matching.warp` are.
+    """
+    in_cells = "b c (i y) (j x) -> b (i j) c y x"
+    damaged, origins = (rearrange(each, in_cells, y=cell, x=cell) for each in (w.clone(), source))
+    for image, other in zip(damaged, origins, strict=True):
+        wrong = int(_uniform(share, generator) * len(image))
+        places = torch.randperm(len(image), generator=generator)[:wrong]
+        image[places] = other[torch.randint(len(other), (wrong,), generator=generator)]
+    return rearrange(damaged, "b (i j) c y x -> b c (i y) (j x)", i=w.shape[2] // cell)
 
 
 def corrupt(
