@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from segin_core.baselines import siftflow
-from segin_core.baselines.siftflow import auxiliary_image, dense_sift, distance_transform, energy, sift_flow, warp
+from segin_core.baselines.siftflow import auxiliary_image, dense_sift, energy, sift_flow, warp
 from segin_core.errors import InputError
 from segin_core.running.randomness import seeded
 
@@ -91,19 +91,6 @@ def test_energy_is_the_literal_sum():
                 if ni < 5 and nj < 6:
                     total += sum(min(alpha * float((w[i, j] - w[ni, nj]).abs()), d) for w in (u, v))
         torch.testing.assert_close(found[pair], torch.as_tensor(total), rtol=1e-5, atol=1e-2)
-
-
-def test_distance_transform_is_the_two_passes_of_truncated_l1():
-    cost, alpha, d = 100 * torch.rand(9, 40, generator=seeded(3)), 5.0, 30.0
-    label = torch.arange(9)
-    pairs = (alpha * (label[:, None] - label).abs()).clamp_max(d)[..., None].float()
-    wanted = cost.clone()
-    for j in range(1, 9):
-        wanted[j] = torch.minimum(wanted[j], wanted[j - 1] + alpha)
-    for j in range(7, -1, -1):
-        wanted[j] = torch.minimum(wanted[j], wanted[j + 1] + alpha)
-    wanted = torch.minimum(wanted, cost.amin(0) + d)
-    torch.testing.assert_close(distance_transform(cost, pairs), wanted)
 
 
 def test_messages_along_a_chain_give_the_exact_minimum_for_each_label():

@@ -198,18 +198,11 @@ def _chain_messages(unary: Tensor, pairs: Tensor) -> Tensor:
     walks = rearrange(torch.stack([unary, unary.flip(4)]), "s l n b h w -> w l (s n b h)").contiguous()
     messages = torch.zeros_like(walks)
     for step in range(1, len(walks)):
-        message = distance_transform(walks[step - 1] + messages[step - 1], pairs[step - 1])
+        # two passes over the labels give the same (Felzenszwalb and Huttenlocher, 2006), here more slowly for up to 21
+        message = ((walks[step - 1] + messages[step - 1])[:, None] + pairs[step - 1]).amin(0)
         messages[step] = message - message.amin(0)  # a constant changes nothing, and numbers stay small
     right, left = rearrange(messages, "w l (s n b h) -> s l n b h w", s=2, n=2, b=unary.shape[2])
     return right + left.flip(4)
-
-
-def distance_transform(cost: Tensor, pairs: Tensor) -> Tensor:
-    """m(j) = min_i cost(i) + pairs(i, j), the message of min-sum: L n, L L n -> L n.
-
-    Two passes over the labels give the same (Felzenszwalb and Huttenlocher, 2006), here more slowly for up to 21.
-    """
-    return (cost[:, None] + pairs).amin(0)
 
 
 def _decode(cost: Tensor, incoming: Tensor) -> Tensor:

@@ -164,13 +164,11 @@ def mean_iou(found: Tensor, truth: Tensor) -> Tensor:
     Raises InputError for different shapes and a truth without parts.
     """
     _check_labels(found, truth)
-    return torch.stack([_mean_iou(f, t) for f, t in zip(found, truth, strict=True)])
-
-
-def _mean_iou(found: Tensor, truth: Tensor) -> Tensor:
-    found, truth = found[truth >= 0], truth[truth >= 0]
-    both = [(found == part, truth == part) for part in truth[truth > 0].unique()]
-    return torch.stack([(f & t).sum() / (f | t).sum() for f, t in both]).mean()
+    means = []
+    for one, true in zip(found.where(truth >= 0, -1), truth, strict=True):
+        both = [(one == part, true == part) for part in true[true > 0].unique()]
+        means.append(torch.stack([(a & b).sum() / (a | b).sum() for a, b in both]).mean())
+    return torch.stack(means)
 
 
 def accuracy(found: Tensor, truth: Tensor) -> Tensor:
