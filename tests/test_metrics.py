@@ -64,6 +64,12 @@ def test_st_lpips_of_equal_images_is_zero_and_symmetric():
     assert metrics.st_lpips(a, b).min() > 0.01
 
 
+@pytest.mark.parametrize("size", [(8, 8), (31, 64)])
+def test_pictures_too_small_for_a_network_are_named(size):
+    with pytest.raises(InputError, match=f"{size[0]} x {size[1]} pixels are too small"):
+        metrics.st_lpips(images(1, *size), images(1, *size))
+
+
 def test_l1_is_in_units_of_zero_to_one():
     white, black = torch.ones(2, 3, 4, 4), -torch.ones(2, 3, 4, 4)
     assert metrics.l1(white, black).tolist() == [1, 1]
@@ -420,7 +426,7 @@ def test_a_score_over_references_is_exact_where_nothing_varies():
             intervals.score_over_references(values, references)
 
 
-@pytest.mark.parametrize("values", [[1.0], [[1.0, 2.0], [1.0, 2.0, 3.0]], [1.0, float("nan")]])
+@pytest.mark.parametrize("values", [[], [1.0], [[1.0, 2.0], [1.0, 2.0, 3.0]], [1.0, float("nan")]])
 def test_values_that_make_no_score(values):
     with pytest.raises(InputError, match="make no score"):
         intervals.score(values, resamples=10)

@@ -27,7 +27,7 @@ def score(
     statistic (percentile bootstrap). Raises InputError for fewer than two inputs, unequal lengths and values that are
     not finite.
     """
-    samples = _arrays(*([values] if np.ndim(values[0]) == 0 else values))
+    samples = _arrays(*([values] if not len(values) or np.ndim(values[0]) == 0 else values))
     found = bootstrap(samples, statistic, n_resamples=resamples, method="percentile", paired=len(samples) > 1,
                       vectorized=False, rng=np.random.default_rng(seed)).confidence_interval  # fmt: skip
     return {"value": float(statistic(*samples)), "interval": [float(found.low), float(found.high)]}

@@ -83,9 +83,11 @@ def lpips_distance(
 def pair_distances(model: nn.Module, a: Tensor, b: Tensor, *, batch: int) -> Tensor:
     """The model's distance of each pair, `batch` of them at a time: b 3 h w twice, to b numbers.
 
-    Raises InputError unless a and b are equally many colour pictures of one size.
+    Raises InputError unless a and b are equally many colour pictures of one size, at least 32 x 32.
     """
     check_pictures(a, b, channels=(3,))
+    if min(a.shape[2:]) < 32:
+        raise InputError(f"pictures of {a.shape[2]} x {a.shape[3]} pixels are too small for the network: give 32 x 32 up")
     # channels last: half as fast again on a processor
     a, b = (images.float().contiguous(memory_format=torch.channels_last).split(batch) for images in (a, b))
     return torch.cat([model(one, two).flatten() for one, two in zip(a, b, strict=True)])
