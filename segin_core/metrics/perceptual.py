@@ -87,7 +87,7 @@ def pair_distances(model: nn.Module, a: Tensor, b: Tensor, *, batch: int) -> Ten
     """
     check_pictures(a, b, channels=(3,))
     if min(a.shape[2:]) < 32:
-        raise InputError(f"pictures of {a.shape[2]} x {a.shape[3]} pixels are too small for the network: give 32 x 32 up")
+        raise InputError(f"pictures of {a.shape[2]} x {a.shape[3]} pixels are too small for the network: give 32 x 32")
     # channels last: half as fast again on a processor
     a, b = (images.float().contiguous(memory_format=torch.channels_last).split(batch) for images in (a, b))
     return torch.cat([model(one, two).flatten() for one, two in zip(a, b, strict=True)])
