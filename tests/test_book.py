@@ -1,5 +1,6 @@
 """The book's sources keep its rules: clean notebooks of one shape, reasoned overrides, whole toc and API."""
 
+import ast
 import json
 import re
 import statistics
@@ -79,6 +80,20 @@ def on_api_page(module: Path) -> str:
 def test_api_page_names_every_module_once() -> None:
     listed = re.findall(r"automodule:: segin_core\.([\w.]+)", (ROOT / "book" / "api.md").read_text())
     assert sorted(listed) == sorted({on_api_page(module) for module in (ROOT / "segin_core").rglob("[!_]*.py")})
+
+
+def test_no_function_is_defined_in_two_notebooks() -> None:
+    homes: dict[str, set[str]] = {}
+    for name in STEPS:
+        for node in ast.walk(ast.parse("\n".join(code_cells(name)))):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef):
+                homes.setdefault(node.name, set()).add(name)
+    assert not {name: sorted(chapters) for name, chapters in homes.items() if len(chapters) > 1}
+
+
+def test_no_source_says_that_something_is_to_be_done() -> None:
+    for file in (ROOT / "book").glob("*.*"):
+        assert not re.search(r"\b(TODO|FIXME|XXX)\b", file.read_text(encoding="utf-8")), file
 
 
 @notebooks
