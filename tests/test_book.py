@@ -91,11 +91,6 @@ def test_no_function_is_defined_in_two_notebooks() -> None:
     assert not {name: sorted(chapters) for name, chapters in homes.items() if len(chapters) > 1}
 
 
-def test_no_source_says_that_something_is_to_be_done() -> None:
-    for file in (ROOT / "book").glob("*.*"):
-        assert not re.search(r"\b(TODO|FIXME|XXX)\b", file.read_text(encoding="utf-8")), file
-
-
 @notebooks
 def test_source_is_clean(name: str) -> None:
     for cell in read(name).cells:
