@@ -15,7 +15,7 @@ from segin_core.vgg import VGGFeatures
 class SEGIN:
     """N(x, W) against D, with the objective of Eq. 11. `update(batch)` is one training step of both.
 
-    `networks` and `optimisers` are what `training.train` saves and resumes. Loss terms with weight 0 are not computed
+    `networks` and `optimisers` are what `loop.train` saves and resumes. Loss terms with weight 0 are not computed
     (the ablations). Paper: rates 2e-4 (N) and 1.3e-5 (D), optimiser not said. / Here: Adam, as in the released draft.
     """
 

@@ -101,7 +101,7 @@ class BicycleGAN:
 
     cVAE-GAN: y -> z -> y. G has to give y back from x and the code that E read off y (L1, KL, and D).
     cLR-GAN: z -> y -> z. G has to paint a random z so that E can read it off the picture ("latent", and D2).
-    Four networks, in `networks` and `optimisers` for `training.train`; G and E step first, then D and D2.
+    Four networks, in `networks` and `optimisers` for `loop.train`; G and E step first, then D and D2.
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class BicycleGAN:
         if len(batch.x) != 2 * half or not half:
             raise InputError(f"a batch of {len(batch.x)} has no two equal halves; give BicycleGAN an even batch_size")
         x, y, others = batch.x[:half], batch.y[:half], batch.y[half:]
-        # drawn on the processor, by the generator whose state `training.train` saves
+        # drawn on the processor, by the generator whose state `loop.train` saves
         z = torch.randn(half, self.encoder.config["nz"]).to(x.device)
         noise = torch.randn(z.shape).to(x.device)
         random = self.generator(x, z)

@@ -250,7 +250,7 @@ def generator_terms(
 class MUNIT:
     """Two generators against two discriminators. `update(batch)` is one training step of all four.
 
-    `networks` and `optimisers` are what `training.train` saves and resumes. Loss terms with weight 0 are not computed.
+    `networks` and `optimisers` are what `loop.train` saves and resumes. Loss terms with weight 0 are not computed.
     Unpaired: no term compares an x with its y, and y is rolled by one so that the two do not even share a row (in a
     batch of one there is nothing to roll).
 

@@ -115,7 +115,7 @@ class Discriminator(nn.Module):
 class Pix2Pix:
     """pix2pix's objective (Eq. 4): binary cross-entropy of patches, and `l1` times L1. `update` is one step of both.
 
-    `networks` and `optimisers` are what `training.train` saves and resumes. As in Section 3.3 D steps first, its loss
+    `networks` and `optimisers` are what `loop.train` saves and resumes. As in Section 3.3 D steps first, its loss
     halved (Adam, which divides by the gradients' size, hardly notices), and G minimises -log D.
     """
 
@@ -132,7 +132,7 @@ class Pix2Pix:
     def update(self, batch: PairBatch) -> dict[str, Tensor]:
         """One step of D, then one of G, on images on the networks' device; returns the loss terms, unweighted."""
         x, y = batch.x, batch.y
-        # drawn on the processor, by the generator whose state `training.train` saves
+        # drawn on the processor, by the generator whose state `loop.train` saves
         z = torch.randn(len(x), self.generator.config["noise"]).to(x.device)
         output = self.generator(x, z)
         self.discriminator.requires_grad_(True)

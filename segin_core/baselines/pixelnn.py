@@ -56,7 +56,7 @@ class Regressor(nn.Module):
 class Regression:
     """The first stage's objective, the mean squared error to y. `update` is one step of Adam.
 
-    `networks` and `optimisers` are what `training.train` saves and resumes; the VGG learns nothing.
+    `networks` and `optimisers` are what `loop.train` saves and resumes; the VGG learns nothing.
     """
 
     def __init__(self, regressor: Regressor, features: VGGFeatures, *, lr: float = 2e-3) -> None:
