@@ -288,6 +288,13 @@ def test_own_kernel_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert sys.executable in (tmp_path / "runs/quick/notebooks/demo.ipynb").read_text()
 
 
+def test_parameters_of_a_kernel_are_those_in_force(tmp_path: Path) -> None:
+    check = "from segin_core.book.parameters import check_parameters\nparameters = check_parameters(globals())"
+    use = "assert parameters() == {'edition': 'quick', 'n': 1}\nn = 7\nassert parameters()['n'] == 7"
+    done = execute(tmp_path, f"{check}\n{use}")
+    assert done.returncode == 0, done.stderr
+
+
 def execute(root: Path, last_cell: str) -> subprocess.CompletedProcess[str]:
     """Run a notebook of three cells in a small project as the Snakefile does."""
     for folder in ("book", "params/quick"):
@@ -296,7 +303,7 @@ def execute(root: Path, last_cell: str) -> subprocess.CompletedProcess[str]:
         (root / linked).symlink_to(ROOT / linked)
     (root / "params/quick/demo.yaml").write_text("n: 1  # small\n")
     notebook = nbformat.v4.new_notebook()
-    parameters = 'edition: str = "quick"\nn: int = 5'
+    parameters = '# a note above\nedition: str = "quick"\nn: int = 5'
     notebook.cells = [
         nbformat.v4.new_code_cell(parameters, metadata={"tags": ["parameters"]}),
         nbformat.v4.new_code_cell(last_cell),
