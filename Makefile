@@ -52,7 +52,8 @@ test: setup  ## style and every test, the smoke edition among them
 	@$(BIN)/python -m pytest $(ARGS)
 
 lab: setup  ## JupyterLab on the book's sources
-	@JUPYTER_PATH="$$PWD/.venv/share/jupyter" $(BIN)/python -m jupyterlab --notebook-dir=. --ServerApp.default_url=/lab/tree/book
+	@mkdir -p runs/.tools; test -w ~ || export HOME="$$PWD/runs/.tools"; \
+	JUPYTER_PATH="$$PWD/.venv/share/jupyter" $(BIN)/python -m jupyterlab --notebook-dir=. --ServerApp.default_url=/lab/tree/book
 
 clean:  ## remove what EDITION wrote; the rendered data set and .venv stay
 	@rm -rf "runs/$(EDITION)" .pytest_cache .ruff_cache build *.egg-info
