@@ -201,7 +201,13 @@ def test_an_order_needs_two_numbers_of_the_paper(project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"), [("claims: [", "line 1"), ("", "dictionary"), (None, "there is no such ledger")]
+    ("text", "words"),
+    [
+        ("claims: [", "line 1"),
+        ("claims: []\nclaims: []", "line 2 .claims is given twice"),
+        ("", "dictionary"),
+        (None, "there is no such ledger"),
+    ],
 )
 def test_no_ledger_is_one_sentence(project, text, words) -> None:
     path = Path("other.yaml")
