@@ -56,24 +56,11 @@ class State:
 
 
 def train(
-    method: Method,
-    batches: Callable[[int], Sequence[Tensor]],
-    *,
-    steps: int,
-    folder: Path,
-    identity: Identity,
-    origin: dict[str, Any],
-    device: str = "cpu",
-    precision: str = "bf16",
-    lr_decay: float = 0.0,
-    checkpoint_every: int = 250,
-    log_every: int = 10,
-    on_sample: Callable[[int], None] = lambda step: None,
-    sample_every: int = 500,
-    collapse_after: int = 300,
-    workers: int = 0,
-    progress: bool = True,
-) -> Training:
+    method: Method, batches: Callable[[int], Sequence[Tensor]], *, steps: int, folder: Path, identity: Identity,
+    origin: dict[str, Any], device: str = "cpu", precision: str = "bf16", lr_decay: float = 0.0,
+    checkpoint_every: int = 250, log_every: int = 10, on_sample: Callable[[int], None] = lambda step: None,
+    sample_every: int = 500, collapse_after: int = 300, workers: int = 0, progress: bool = True,
+) -> Training:  # fmt: skip
     """Train until `steps` steps are done, from the last checkpoint of the same identity if there is one.
 
     However a run was stopped (a key in the notebook, kill -9), the same call goes on from that checkpoint and ends as
@@ -94,7 +81,9 @@ def train(
     for network in method.networks.values():  # parts that a step had frozen when it was stopped learn again
         network.to(device, memory_format=torch.channels_last).requires_grad_(True)
     if not checkpoint.is_file():
-        _begin(method, checkpoint, State(origin))
+        if any(optimiser.state for optimiser in method.optimisers.values()):
+            raise InputError("these networks were trained under other settings before; build them and the method anew")
+        save(method, checkpoint, State(origin))
     state = resume(method, checkpoint)
     if state.step == 0:
         _sample(method, on_sample, 0)
@@ -179,12 +168,6 @@ def decay_factor(step: int, steps: int, lr_decay: float) -> float:
 def checkpoint_path(folder: Path, identity: Identity) -> Path:
     """Where the run of this identity keeps its state; other settings, data or code, another file."""
     return folder / "checkpoints" / f"{identity.key}.safetensors"
-
-
-def _begin(method: Method, checkpoint: Path, state: State) -> None:
-    if any(optimiser.state for optimiser in method.optimisers.values()):
-        raise InputError("these networks were trained under other settings before; build them and the method anew")
-    save(method, checkpoint, state)
 
 
 def save(method: Method, path: Path, state: State) -> None:
