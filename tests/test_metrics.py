@@ -1,6 +1,7 @@
 import importlib.util
 import sys
 import types
+from functools import partial
 from pathlib import Path
 from unittest.mock import patch
 
@@ -432,10 +433,9 @@ def test_values_that_make_no_score(values):
         intervals.score(values, resamples=10)
 
 
-@pytest.mark.parametrize("score", [intervals.frechet_score, intervals.kid_score])
-def test_set_scores_cover_the_expected_distance(score, monkeypatch):
+@pytest.mark.parametrize("distance", [metrics.frechet_distance, metrics.kid])
+def test_set_scores_cover_the_expected_distance(distance, monkeypatch):
     """The centred percentiles cover the mean distance of many draws of this size; the plain ones would miss it."""
-    distance = {intervals.frechet_score: metrics.frechet_distance, intervals.kid_score: metrics.kid}[score]
     generator, spread = np.random.default_rng(0), np.exp(-np.arange(128) / 20)
 
     def draw():
@@ -451,7 +451,7 @@ def test_set_scores_cover_the_expected_distance(score, monkeypatch):
         return found
 
     monkeypatch.setattr(intervals, "bootstrap", spy)
-    centred = [score(*draw(), paired=False, resamples=60)["interval"] for _ in range(60)]
+    centred = [intervals.set_score(distance, *draw(), paired=False, resamples=60)["interval"] for _ in range(60)]
     assert np.mean([low <= expected <= high for low, high in centred]) >= 0.9
     assert np.mean([low <= expected <= high for low, high in plain]) < 0.6
 
@@ -461,21 +461,23 @@ def test_set_scores_rank_known_distances():
     real = generator.normal(size=(60, 32))
     noise = generator.normal(size=(60, 32))
     near, far = real + 0.3 * noise + 0.1, real + 0.6 * noise + 0.6
-    for score in (intervals.frechet_score, intervals.kid_score):
-        a, b = score(real, near, resamples=100), score(real, far, resamples=100)
+    for distance in (metrics.frechet_distance, partial(metrics.kid, paired=True)):
+        a, b = (intervals.set_score(distance, real, each, resamples=100) for each in (near, far))
         assert a["interval"][0] <= a["value"] <= a["interval"][1] < b["interval"][0]
-    assert intervals.frechet_score(real, near, resamples=9)["value"] == metrics.frechet_distance(real, near)
-    better = intervals.frechet_difference(real, far, near, resamples=100)
+    score = partial(intervals.set_score, metrics.frechet_distance)
+    assert score(real, near, resamples=9)["value"] == metrics.frechet_distance(real, near)
+    better = score(real, far, near, resamples=100)
     wanted = metrics.frechet_distance(real, far) - metrics.frechet_distance(real, near)
     assert better["value"] == pytest.approx(wanted) and better["interval"][0] > 0
-    assert intervals.frechet_difference(real, near, near, resamples=9) == {"value": 0, "interval": [0, 0]}
+    assert score(real, near, near, resamples=9) == {"value": 0, "interval": [0, 0]}
 
 
 def test_set_scores_of_unequal_sets():
     a, b = np.random.default_rng(0).normal(size=(2, 12, 3))
-    assert intervals.frechet_score(a, b[:8], paired=False, resamples=20)["value"] > 0
+    score = partial(intervals.set_score, metrics.frechet_distance)
+    assert score(a, b[:8], paired=False, resamples=20)["value"] > 0
     with pytest.raises(InputError, match="paired=False"):
-        intervals.frechet_score(a, b[:8])
+        score(a, b[:8])
 
 
 def test_broken_edges_look_at_places_and_not_at_colours() -> None:

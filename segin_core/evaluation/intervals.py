@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import numpy as np
 import torch
@@ -11,7 +10,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import bootstrap
 
 from segin_core.errors import InputError
-from segin_core.metrics.frechet import as_features, frechet_distance, kid
+from segin_core.metrics.frechet import as_features
 
 Score = dict[str, float | list[float]]
 
@@ -69,46 +68,28 @@ def ratio(a: np.ndarray, b: np.ndarray) -> float:
     return a.mean() / b.mean()
 
 
-def frechet_score(
-    real: ArrayLike, fake: ArrayLike, *, paired: bool = True, resamples: int = 1000, seed: int = 0
-) -> Score:
-    """Frechet distance of two sets of features and its interval, from a centred bootstrap over inputs.
+def set_score(
+    distance: Callable[..., float], real: ArrayLike, fake: ArrayLike, *other: ArrayLike, paired: bool = True,
+    resamples: int = 1000, seed: int = 0,
+) -> Score:  # fmt: skip
+    """Distance of two sets of features and its interval, from a centred bootstrap over inputs.
 
-    paired: fake[i] was made from the input of real[i], and both are drawn together; with False the two sets may have
-    different sizes and are drawn apart. A resampled set repeats images, so its covariance has fewer directions and
-    its distance lies well above that of the sets themselves: plain percentiles need not even contain the value. So
-    the resampled distances are moved as a whole until their mean is the value. What the interval then covers (a
-    little generously, see the tests) is the expected distance *at this number of images*, not that of the
-    distributions. Raises InputError for features that do not fit together.
+    distance: `frechet_distance`, `kid` or, for paired sets, `partial(kid, paired=True)`. With another set: the distance
+    of `fake` to `real` minus that of `other`, positive if `other` is nearer; all are drawn together, so the interval is
+    narrower than the two apart. paired: fake[i] was made from the input of real[i], and both are drawn together; with
+    False the sets may have different sizes and are drawn apart. A resampled set repeats images, so its covariance has
+    fewer directions and its distance lies well above that of the sets themselves: plain percentiles need not even
+    contain the value. So the resampled distances are moved as a whole until their mean is the value. What the interval
+    then covers (a little generously, see the tests) is the expected distance *at this number of images*, not that of
+    the distributions. Raises InputError for features that do not fit together.
     """
-    return _centred(frechet_distance, real, fake, paired=paired, resamples=resamples, seed=seed)
-
-
-def kid_score(real: ArrayLike, fake: ArrayLike, *, paired: bool = True, resamples: int = 1000, seed: int = 0) -> Score:
-    """KID of two sets of features and its interval, as `frechet_score`; paired sets get `kid`'s estimate for pairs."""
-    return _centred(partial(kid, paired=paired), real, fake, paired=paired, resamples=resamples, seed=seed)
-
-
-def frechet_difference(
-    real: ArrayLike, fake: ArrayLike, other: ArrayLike, *, resamples: int = 1000, seed: int = 0
-) -> Score:
-    """Frechet distance of `fake` to `real` minus that of `other`, all drawn together: positive if `other` is nearer.
-
-    The interval is that of `frechet_score`, of the difference; being paired it is narrower than the two apart.
-    """
-
-    def difference(*drawn: np.ndarray) -> float:
-        return frechet_distance(drawn[0], drawn[1]) - frechet_distance(drawn[0], drawn[2])
-
-    return _centred(difference, real, fake, other, paired=True, resamples=resamples, seed=seed)
-
-
-def _centred(statistic: Callable[..., float], *features: ArrayLike, paired: bool, resamples: int, seed: int) -> Score:
-    """The statistic of several sets, and the percentiles of its bootstrap, moved so that their mean is the value."""
-    sets = as_features(*features)
+    sets = as_features(real, fake, *other)
     sizes = [len(each) for each in sets]
     if paired and len(set(sizes)) > 1:
         raise InputError(f"sets of {sizes} images are not paired: give as many of each, or paired=False")
+
+    def statistic(real: np.ndarray, fake: np.ndarray, *other: np.ndarray) -> float:
+        return distance(real, fake) - sum(distance(real, each) for each in other)
 
     def of(*drawn: np.ndarray) -> float:
         drawn = drawn * len(sets) if paired else drawn
