@@ -178,7 +178,7 @@ def broken(change) -> str:
         (lambda c, _: c[1]["judge"].update(file="../scores.json"), ["file", "pattern"]),
         (lambda c, _: c.append(dict(c[0])), ["is there twice"]),
         (lambda c, _: c.append(c[2] | {"id": "again"}), ["cell 'table_1 shoes pix2pix frechet' is there twice"]),
-        (lambda c, _: [c.remove(x) for x in c[2:] if x["judge"]["row"] == "segin"], ["nothing to compare in frechet"]),
+        (lambda c, _: [c.remove(x) for x in c[2:] if x["judge"]["row"] == "segin"], ["no number of segin there"]),
         (lambda _, content: content.update(claims=3), ["claims", "list"]),
         (lambda _, content: content.update(more=3), ["more"]),
     ],
@@ -283,8 +283,8 @@ def test_every_claim_has_an_outcome_without_any_file(project, ledger) -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("{", ["not valid JSON"]),
-        ("[]", ["not a JSON object"]),
+        ("{", ["Invalid JSON", "line 1"]),
+        ("[]", ["should be an object"]),
         (table(edition="smoke"), ["edition 'smoke'", "move it"]),
         ({"provenance": {"parameters": {"edition": "smoke"}}}, ["edition 'smoke'"]),
         ({"dataset": "shoes"}, ["edition", "required"]),

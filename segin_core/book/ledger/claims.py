@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, ValidationInfo, model_validator
 
 from segin_core.book.paths import project_root
 from segin_core.book.strict_yaml import read_yaml
@@ -48,6 +49,10 @@ class Cell(_InTable):
     def columns(self) -> list[str]:
         return [self.column]
 
+    @property
+    def than(self) -> list[str]:
+        return [self.row]
+
 
 class Order(_InTable):
     """SEGIN against the rows `than` in `columns`: is every order that the paper's table has there ours too?"""
@@ -72,8 +77,7 @@ class Seconds(_Strict):
 
     by: Literal["seconds"]
     file: File
-    path: str
-    unit: float  # of the file's number, in seconds
+    path: str  # of the seconds
     given: dict[str, str | int | float]
     measure: str
 
@@ -97,7 +101,7 @@ class Claim(_Strict):
 
     id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     where: str
-    quote: str | None = None
+    quote: str = ""
     claim: str = Field(min_length=1)
     paper: float | None
     unit: str = ""
@@ -109,18 +113,18 @@ class Claim(_Strict):
         return self.where.partition(",")[0]
 
     @model_validator(mode="after")
-    def _consistent(self) -> Claim:
-        if self.section not in SECTIONS:
-            raise ValueError(f"where must begin with one of {', '.join(SECTIONS)}")
-        if self.quote is not None and len(self.quote.split()) >= 15:
-            raise ValueError("quote must be shorter than 15 words")
-        if isinstance(self.judge, Eye) and self.notebook is None:
-            raise ValueError("what is judged by eye needs the notebook that shows it")
-        file = getattr(self.judge, "file", None)
-        if file and self.notebook not in (None, file.partition("/")[0]):
-            raise ValueError(f"notebook must be that of {file}")
-        if isinstance(self.judge, Seconds) and self.paper is None:
-            raise ValueError("a duration needs the paper's value")
+    def _consistent(self, info: ValidationInfo) -> Claim:
+        file, chapters = getattr(self.judge, "file", None), info.context
+        rules = {
+            f"where must begin with one of {', '.join(SECTIONS)}": self.section in SECTIONS,
+            "quote must be shorter than 15 words": len(self.quote.split()) < 15,
+            f"there is no notebook {self.notebook!r}": chapters is None or self.notebook in {None, *chapters},
+            f"notebook must be that of {file}": not (file and self.notebook) or file.startswith(f"{self.notebook}/"),
+            "what is judged by eye needs the notebook that shows it": self.notebook or not isinstance(self.judge, Eye),
+            "a duration needs the paper's value": self.paper is not None or not isinstance(self.judge, Seconds),
+        }
+        if broken := [rule for rule, kept in rules.items() if not kept]:
+            raise ValueError(broken[0])
         return self
 
 
@@ -131,26 +135,20 @@ class Ledger(_Strict):
 
     @model_validator(mode="after")
     def _unique(self) -> Ledger:
-        judges = [claim.judge for claim in self.claims]
-        cells = [f"{j.table} {j.data} {j.row} {j.column}" for j in judges if isinstance(j, Cell)]
-        for what, keys in (("id", [claim.id for claim in self.claims]), ("cell", cells)):
-            if twice := sorted(key for key in set(keys) if keys.count(key) > 1):
-                raise ValueError(f"{what} {twice[0]!r} is there twice")
+        cells = [claim.judge for claim in self.claims if isinstance(claim.judge, Cell)]
+        names = [f"id {claim.id!r}" for claim in self.claims]
+        names += [f"cell '{cell.table} {cell.data} {cell.row} {cell.column}'" for cell in cells]
+        if twice := [name for name, count in Counter(names).items() if count > 1]:
+            raise ValueError(f"{twice[0]} is there twice")
         return self
 
     @model_validator(mode="after")
     def _orders_are_known(self) -> Ledger:
-        for claim in self.claims:
-            judge = claim.judge
-            if not isinstance(judge, Cell | Order) or (isinstance(judge, Cell) and claim.paper is None):
-                continue
-            than = set(judge.than) if isinstance(judge, Order) else {judge.row}
-            known = {column: self.paper_column(judge.table, judge.data, column) for column in judge.columns}
-            if unknown := sorted(than.difference(*known.values())):
-                raise ValueError(f"{claim.id}: the paper's table has no number of {unknown[0]} there")
-            for name, column in known.items():
-                if "segin" not in column or not than & column.keys():
-                    raise ValueError(f"{claim.id}: the paper's table has nothing to compare in {name}")
+        for claim, judge in ((claim, claim.judge) for claim in self.claims):
+            if isinstance(judge, Order) or (isinstance(judge, Cell) and claim.paper is not None):
+                known = (self.paper_column(judge.table, judge.data, column) for column in judge.columns)
+                if unknown := sorted({"segin", *judge.than}.difference(*known)):
+                    raise ValueError(f"{claim.id}: the paper's table has no number of {unknown[0]} there")
         return self
 
     def paper_column(self, table: str, data: str, column: str) -> dict[str, float]:
@@ -160,14 +158,23 @@ class Ledger(_Strict):
         return {j.row: p for p, j in cells if (j.table, j.data, j.column) == wanted and p is not None}
 
 
-def fault_of(error: ValidationError, claims: Any = None) -> str:
-    """The first fault of a pydantic error, "key: what is wrong"; claims are named by their id, if they have one."""
+def lookup(content: Any, path: str) -> Any:
+    """What lies under "key.key" (a digit counts the items of a list); None where a key is missing."""
+    for key in path.split("."):
+        try:
+            content = content[int(key) if isinstance(content, list) else key]
+        except (LookupError, TypeError, ValueError):
+            return None
+    return content
+
+
+def fault_of(error: ValidationError, content: Any = None) -> str:
+    """The first fault of a pydantic error, "key: what is wrong"; a claim of the content is named by its id."""
     fault = error.errors()[0]
-    place = list(fault["loc"])
-    if place[:1] == ["claims"] and len(place) > 1 and isinstance(claims[place[1]], dict):
-        place[:2] = [claims[place[1]].get("id", f"claim {place[1] + 1}")]
-    message = fault["msg"].removeprefix("Value error, ")
-    return f"{'.'.join(map(str, place))}: {message}" if place else message
+    place = [str(key) for key in fault["loc"]]
+    if name := lookup(content, ".".join([*place[:2], "id"])):
+        place[:2] = [str(name)]
+    return ": ".join(filter(None, [".".join(place), fault["msg"].removeprefix("Value error, ")]))
 
 
 def load_ledger(path: Path | None = None, notebooks: Collection[str] | None = None) -> Ledger:
@@ -180,11 +187,6 @@ def load_ledger(path: Path | None = None, notebooks: Collection[str] | None = No
         raise InputError(f"{path}: there is no such ledger; restore it.")
     content = read_yaml(path)
     try:
-        ledger = Ledger.model_validate(content)
+        return Ledger.model_validate(content, context=notebooks)
     except ValidationError as error:
-        fault = fault_of(error, content.get("claims") if isinstance(content, dict) else None)
-        raise InputError(f"{path}: {fault}; correct it.") from None
-    for claim in ledger.claims if notebooks is not None else ():
-        if claim.notebook not in {None, *notebooks}:
-            raise InputError(f"{path}: {claim.id}: there is no notebook {claim.notebook!r}; name a chapter, or null.")
-    return ledger
+        raise InputError(f"{path}: {fault_of(error, content)}; correct it.") from None

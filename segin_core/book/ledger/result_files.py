@@ -5,13 +5,13 @@ A result file is runs/<edition>/<notebook>/<file>.json or, where that is missing
 
 from __future__ import annotations
 
-import json
+from collections.abc import Callable
 from itertools import chain
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, AllowInfNan, BaseModel, ConfigDict, Strict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, TypeAdapter, ValidationError
 
-from segin_core.book.ledger.claims import fault_of
+from segin_core.book.ledger.claims import fault_of, lookup
 from segin_core.book.paths import project_root, result_file
 from segin_core.errors import InputError
 
@@ -19,7 +19,6 @@ from segin_core.errors import InputError
 EVIDENCE = {"shoes": ("paper", "cpu"), "OpenMoji": ("quick",)}
 
 Interval = tuple[float, float]
-Number = Annotated[float, Strict(), AllowInfNan(False)]
 
 
 def _in_order(bounds: Interval) -> Interval:
@@ -64,9 +63,10 @@ class Evidence(NamedTuple):
     path: str
     content: dict[str, Any]
 
-    def fault(self, what: str) -> InputError:
-        """What is wrong with the file, and what to do."""
-        return InputError(f"{self.path}: {what}; run the chapter {self.path.split('/')[-2]} again.")
+    def read(self, kind: Any, key: str = "") -> Any:
+        """What lies under "key.key" as a `kind`, or all. Raises InputError, naming file and key, for another form."""
+        content = lookup(self.content, key) if key else self.content
+        return _checked(TypeAdapter(kind).validate_python, content, self.path, key)
 
 
 def evidence(file: str, *, dataset: str, edition: str, only: str | None = None) -> Evidence | None:
@@ -80,37 +80,21 @@ def evidence(file: str, *, dataset: str, edition: str, only: str | None = None) 
     if edition == "smoke":
         sources = ("smoke",) if dataset == "OpenMoji" else ()
     for source in sources:
-        path = result_file(source, *file.split("/"))
-        if path is None:
-            continue
-        found = Evidence(source, path.relative_to(project_root()).as_posix(), {})
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError):
-            raise found.fault("not valid JSON") from None
-        if not isinstance(content, dict):
-            raise found.fault("not a JSON object")
-        named = content.get("edition") or lookup(content, "provenance.parameters.edition") or source
-        if named != source:
-            raise InputError(f"{found.path}: it is of the edition {named!r}; move it to that edition's folder.")
-        if content.get("dataset", dataset) == dataset:
-            return found._replace(content=content)
+        if path := result_file(source, *file.split("/")):
+            name = path.relative_to(project_root()).as_posix()
+            content = _checked(TypeAdapter(dict[str, Any]).validate_json, path.read_bytes(), name)
+            named = content.get("edition") or lookup(content, "provenance.parameters.edition") or source
+            if named != source:
+                raise InputError(f"{name}: it is of the edition {named!r}; move it to that edition's folder.")
+            if content.get("dataset", dataset) == dataset:
+                return Evidence(source, name, content)
     return None
 
 
-def read_as(found: Evidence, kind: Any, content: Any, key: str = "") -> Any:
-    """The content as a `kind`. Raises InputError, naming file and key, where it is of another form."""
+def _checked(validate: Callable[[Any], Any], content: Any, path: str, key: str = "") -> Any:
+    """What pydantic makes of the content, or in one sentence what is wrong with the file and what to do."""
     try:
-        return TypeAdapter(kind).validate_python(content)
+        return validate(content)
     except ValidationError as error:
-        raise found.fault((f"{key}: " if key else "") + fault_of(error)) from None
-
-
-def lookup(content: Any, path: str) -> Any:
-    """What lies under "key.key" (a digit counts the items of a list); None where a key is missing."""
-    for key in path.split("."):
-        try:
-            content = content[int(key) if isinstance(content, list) else key]
-        except (LookupError, TypeError, ValueError):
-            return None
-    return content
+        fault = f"{key}: {fault_of(error)}" if key else fault_of(error)
+        raise InputError(f"{path}: {fault}; run the chapter {path.split('/')[-2]} again.") from None

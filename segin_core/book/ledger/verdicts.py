@@ -38,12 +38,10 @@ class Verdict(StrEnum):
     @staticmethod
     def of_all(verdicts: Iterable[Verdict]) -> Verdict:
         """A claim of several parts: refuted by one, upheld only by all."""
-        found = set(verdicts)
+        found = set(verdicts) or {Verdict.UNTESTED}
         if Verdict.NOT in found:
             return Verdict.NOT
-        if found <= {Verdict.UNTESTED}:
-            return Verdict.UNTESTED
-        return Verdict.DIRECTION if found == {Verdict.DIRECTION} else Verdict.UNDECIDED
+        return found.pop() if len(found) == 1 else Verdict.UNDECIDED
 
 
 def paper_order(segin: float, other: float, column: str) -> int:
