@@ -1,8 +1,10 @@
 """A key stands for settings, data and code: it changes with each of them, and with nothing else."""
 
 import functools
+import inspect
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -39,9 +41,11 @@ def package(tmp_path, monkeypatch) -> Path:
     shutil.copytree(identity.ROOT / "segin_core", tmp_path / "segin_core", ignore=shutil.ignore_patterns("__pycache__"))
     original = identity.ROOT
     monkeypatch.setattr(identity, "ROOT", tmp_path)
-    locate = identity.inspect.getfile
-    moved = lambda each: str(tmp_path / Path(locate(each)).relative_to(original))  # noqa: E731
-    monkeypatch.setattr(identity.inspect, "getfile", moved)
+
+    def moved(each: object) -> str:
+        return str(tmp_path / Path(inspect.getfile(each)).relative_to(original))
+
+    monkeypatch.setattr(identity, "inspect", SimpleNamespace(getfile=moved, getsource=inspect.getsource))
     return tmp_path / "segin_core"
 
 
@@ -59,8 +63,8 @@ def test_a_changed_loss_changes_the_digest_of_the_method_that_imports_it(package
 
 def test_comments_docstrings_and_modules_that_are_not_imported_do_not_count(package):
     before = source_digest(SEGIN)
-    edited(package / "losses.py", '"""L_recon, Eq. 5:', '"""The reconstruction loss, Eq. 5:')
-    edited(package / "losses.py", "#: w1", "#: the first weight")
+    edited(package / "losses.py", "Eq. 5", "the fifth equation")
+    edited(package / "losses.py", "    return", "    # the value\n    return")
     edited(package / "baselines" / "pix2pix.py", "def ", "async def ")
     assert source_digest(SEGIN) == before
 
