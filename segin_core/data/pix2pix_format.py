@@ -19,7 +19,7 @@ from segin_core.data.parts import Limit
 from segin_core.data.photos import foreground, product, split_as_given
 from segin_core.errors import InputError
 
-ORDERS = {"AB": "BA", "BA": "AB"}  # A, the edges, on the left or on the right; and the other order
+ORDERS = ("AB", "BA")  # A, the edges, on the left or on the right
 GREY, PALE = 10, 200  # 0..255: mean spread of the channels up to which a half is grey; lightness of white, after JPEG
 
 
@@ -40,10 +40,7 @@ def read_pair(path: str | Path, order: str) -> tuple[Image.Image, Image.Image]:
     x, y = (left, right) if order == "AB" else (right, left)
     (colour, dark), other = _unlike_a_sketch(x), _unlike_a_sketch(y)
     if (colour, dark) > other:
-        raise InputError(
-            f"{path} has its edges on the other side: order={order!r} takes its photo for a sketch, "
-            f"so give order={ORDERS[order]!r}."
-        )
+        raise InputError(f"{path} has its photo where order={order!r} has the sketch: give order={order[::-1]!r}.")
     if colour > GREY or dark > 0.5:
         raise InputError(f"{path} holds no sketch, dark lines on white, in either half: take it out of the folder.")
     return x.convert("L"), y

@@ -32,7 +32,8 @@ def translate_batches(
     made: dict[str, list[Tensor]] = {}
     for part in _slices(stacks, batch_size, device, progress):
         for name, found in translate(*part).items():
-            made.setdefault(name, []).append((to_bytes(found) if _is_picture(found) else found).cpu())
+            is_picture = found.is_floating_point() and found.ndim >= 4 and found.shape[-3] in (1, 3)
+            made.setdefault(name, []).append((to_bytes(found) if is_picture else found).cpu())
     return {name: torch.cat(parts) for name, parts in made.items()}
 
 
@@ -73,7 +74,3 @@ def _slices(
     for begin in progress(range(0, *lengths, batch_size)):
         parts = [stack[begin : begin + batch_size].to(device) for stack in stacks]
         yield [from_bytes(part) if part.dtype == torch.uint8 else part for part in parts]
-
-
-def _is_picture(found: Tensor) -> bool:
-    return found.is_floating_point() and found.ndim >= 4 and found.shape[-3] in (1, 3)

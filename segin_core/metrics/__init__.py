@@ -1,11 +1,9 @@
 """Distances between images and between sets of images, each under its own name."""
 
-from segin_core.metrics.diversity import diversity
 from segin_core.metrics.edges import broken_edges
-from segin_core.metrics.efficientnet import efficientnet_features
+from segin_core.metrics.features import efficientnet_features, inception_features
 from segin_core.metrics.frechet import frechet_distance, kid
-from segin_core.metrics.inception import inception_features
-from segin_core.metrics.perceptual import lpips_distance
+from segin_core.metrics.perceptual import diversity, lpips_distance
 from segin_core.metrics.pixel import l1, l1_off_the_lines
 from segin_core.metrics.shift_tolerant import st_lpips
 

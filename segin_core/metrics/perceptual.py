@@ -1,16 +1,17 @@
-"""LPIPS (Zhang et al., CVPR 2018), the distance of Table I, on an AlexNet that is a download."""
+"""LPIPS (Zhang et al., CVPR 2018) on an AlexNet that is a download: the distance of Table I, diversity included."""
 
 from __future__ import annotations
 
 import warnings
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
 
 import lpips
 import torch
+from einops import rearrange, reduce
 from torch import Tensor, nn
 from torchvision.models import alexnet
 
@@ -91,3 +92,15 @@ def pair_distances(model: nn.Module, a: Tensor, b: Tensor, *, batch: int) -> Ten
     # channels last: half as fast again on a processor
     a, b = (images.float().contiguous(memory_format=torch.channels_last).split(batch) for images in (a, b))
     return torch.cat([model(one, two).flatten() for one, two in zip(a, b, strict=True)])
+
+
+def diversity(outputs: Tensor, distance: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """Mean distance of consecutive outputs for each input: b k c h w to b numbers (Section IV-B, Table I).
+
+    `distance` takes two tensors n c h w and returns n numbers, as `st_lpips` and `lpips_distance` do. The protocol is
+    BicycleGAN's: 20 outputs, hence 19 pairs, for each of 100 inputs. Raises InputError for fewer than two outputs.
+    """
+    if outputs.ndim != 5 or outputs.shape[1] < 2:
+        raise InputError(f"outputs of shape {tuple(outputs.shape)} hold no pairs: give b k c h w with k at least 2")
+    first, second = (rearrange(part, "b k c h w -> (b k) c h w") for part in (outputs[:, :-1], outputs[:, 1:]))
+    return reduce(distance(first, second), "(b k) -> b", "mean", b=len(outputs))
