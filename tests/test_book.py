@@ -20,7 +20,6 @@ ROOT = Path(__file__).parent.parent
 EDITIONS = ("smoke", "quick", "cpu", "paper")
 COPIES = sorted((ROOT / "published").glob("*/*/*"))
 ENDINGS = ("The paper against ours", "What to take away")
-WITHOUT_RANGES = ("self_supervision",)  # still to be given
 FORBIDDEN = {
     "magic or shell command": r"^\s*[%!]",
     "edit of sys.path": r"sys\.path",
@@ -156,8 +155,6 @@ def test_what_binds_no_name_of_the_module(cell: str) -> None:
 def test_numbers_have_a_range(name: str) -> None:
     cell = next(cell for cell in read(name).cells if "parameters" in cell.metadata.get("tags", []))
     bare = re.findall(r"^(\w+): .*\b(?:int|float)\b.* =", cell.source, flags=re.MULTILINE)
-    if name in WITHOUT_RANGES:
-        pytest.xfail(f"{name} has {bare}")
     assert not bare, "use a named type of segin_core.book.parameters"
 
 
