@@ -130,6 +130,13 @@ def test_trained_networks_do_not_begin_another_run(pair_folder, tmp_path):
         train(method, tiny_batches(pair_folder), steps=5, folder=tmp_path, **RUN | {"identity": OTHER})
 
 
+def test_an_optimiser_built_otherwise_does_not_go_on(pair_folder, tmp_path):
+    tiny_train(pair_folder, tmp_path, 5)
+    method = tiny_method(betas=(0.5, 0.999))
+    with pytest.raises(InputError, match="built otherwise"):
+        train(method, tiny_batches(pair_folder), steps=5, folder=tmp_path, **RUN)
+
+
 def test_training_lowers_the_reconstruction_loss(pair_folder, tmp_path):
     batches = tiny_batches(pair_folder)
     method = tiny_method(lr_translator=2e-3)

@@ -48,6 +48,7 @@ class State:
     """Where a run stands, beside its tensors."""
 
     origin: dict[str, Any]
+    built: str  #: how its networks and optimisers are built, see `_built`
     step: int = 0  #: steps done
     seconds: float = 0.0  #: in these steps, samples and checkpoints left out
     waited: float = 0.0  #: seconds of them spent waiting for data
@@ -60,7 +61,7 @@ def train(
     origin: dict[str, Any], device: str = "cpu", precision: str = "bf16", lr_decay: float = 0.0,
     checkpoint_every: int = 250, log_every: int = 10, on_sample: Callable[[int], None] = lambda step: None,
     sample_every: int = 500, collapse_after: int = 300, workers: int = 0, progress: bool = True,
-) -> Training:  # fmt: skip
+) -> Training:  # fmt: skip  # fmt: skip
     """Train until `steps` steps are done, from the last checkpoint of the same identity if there is one.
 
     However a run was stopped (a key in the notebook, kill -9), the same call goes on from that checkpoint and ends as
@@ -83,7 +84,7 @@ def train(
     if not checkpoint.is_file():
         if any(optimiser.state for optimiser in method.optimisers.values()):
             raise InputError("these networks were trained under other settings before; build them and the method anew")
-        save(method, checkpoint, State(origin))
+        save(method, checkpoint, State(origin, _built(method)))
     state = resume(method, checkpoint)
     if state.step == 0:
         _sample(method, on_sample, 0)
@@ -170,6 +171,12 @@ def checkpoint_path(folder: Path, identity: Identity) -> Path:
     return folder / "checkpoints" / f"{identity.key}.safetensors"
 
 
+def _built(method: Method) -> str:
+    """SHA-256 of what the networks and optimisers are, which an edited cell may change without any parameter."""
+    parts = *method.networks.values(), *(optimiser.defaults for optimiser in method.optimisers.values())
+    return sha256("\n".join(map(str, parts)).encode()).hexdigest()
+
+
 def save(method: Method, path: Path, state: State) -> None:
     """All of a run: weights, Adam's moments, the random state of every device, and where it stands."""
     tensors = {f"random/{name}": value for name, value in random_state().items()}
@@ -184,6 +191,8 @@ def save(method: Method, path: Path, state: State) -> None:
 def resume(method: Method, path: Path) -> State:
     """Load what `save` wrote into the networks and optimisers; returns where the run stood."""
     tensors, description = load_tensors(path)
+    if description.get("built") != _built(method):
+        raise InputError(f"{path}: begun with networks or optimisers built otherwise; build them as then, or delete it")
     for name, network in method.networks.items():
         load_state(network, below(tensors, f"network/{name}/"), path)
     for name, optimiser in method.optimisers.items():
