@@ -21,8 +21,8 @@ from segin_core.data.images import to_bytes, to_tensor
 from segin_core.errors import InputError
 from segin_core.evaluation import intervals
 from segin_core.metrics import broken_edges, perceptual, shift_tolerant
-from segin_core.metrics.edges import edges
 from segin_core.metrics.features import efficientnet_lite0
+from segin_core.metrics.pixel import edges
 from segin_core.running import weights
 
 

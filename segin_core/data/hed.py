@@ -42,7 +42,6 @@ class HED(nn.Module):
         `margin` pixels are replicated around the image first, and cut off again: with the zero padding of the
         convolutions alone, the border of the image would be found as an edge. 0 gives the published network.
         """
-        h, w = images.shape[-2:]
         x = F.pad(caffe_input(images), [margin] * 4, mode="replicate")
         x = x.contiguous(memory_format=torch.channels_last)
         size, scores = x.shape[-2:], []
@@ -52,8 +51,7 @@ class HED(nn.Module):
                 x = F.relu(self.get_submodule(f"conv{stage}_{i + 1}")(x))
             score = self.get_submodule(f"score{stage}")(x)
             scores.append(F.interpolate(score, size=size, mode="bilinear", align_corners=False))
-        edges = self.fuse(torch.cat(scores, dim=1)).sigmoid()
-        return edges[..., margin : margin + h, margin : margin + w]
+        return F.pad(self.fuse(torch.cat(scores, dim=1)).sigmoid(), [-margin] * 4)
 
 
 def thin_edges(edges: Tensor, *, threshold: float = 0.2, min_length: int = 8) -> Tensor:
@@ -87,8 +85,6 @@ def sketch(y: Tensor, hed: HED, *, width: int = 1, scale: int = 1) -> Tensor:
     it, give HED a small picture and let `scale` enlarge the edge map before it is thinned.
     """
     edges = F.interpolate(hed(y), scale_factor=float(scale), mode="bilinear", align_corners=False)
-    lines = thin_edges(edges, min_length=8 * scale)
-    if width > 1:
-        disc = np.hypot(*np.indices((width, width)) - width // 2) <= width / 2
-        lines = torch.from_numpy(ndimage.binary_dilation(lines.numpy() > 0, disc[None, None])).float()
-    return (1 - 2 * lines).to(y.device)
+    disc = np.hypot(*np.indices((width, width)) - width // 2) <= width / 2
+    lines = ndimage.binary_dilation(thin_edges(edges, min_length=8 * scale).numpy() > 0, disc[None, None])
+    return (1 - 2 * torch.from_numpy(lines).float()).to(y.device)

@@ -72,31 +72,29 @@ def part_maps(svg: str, part_of: Callable[[str, str], str], size: int) -> dict[s
         raise InputError(f"size={size}: a label map of so few pixels has no parts; give at least 8")
     root = ElementTree.fromstring(svg)
     root.set("shape-rendering", "crispEdges")
-    names: list[str] = []
+    numbers: dict[str, int] = {}
     for group in root:
         name = group.get("id", "")
         if name in FILL:
             group.set("fill", group.get("fill", "#000"))  # SVG's default, which its elements inherit
             for element in group.iter():
-                _number(element, partial(part_of, name), names)
-    painted = render(ElementTree.tostring(root, encoding="unicode"), FILL, size, background=None)
-    pixels = np.asarray(painted).astype(int)
-    number = np.where(pixels[..., 3] > 127, pixels[..., 2], 0)
-    maps = {name: number == i for i, name in enumerate(names, 1)}
+                _number(element, partial(part_of, name), numbers)
+    numbered = ElementTree.tostring(root, encoding="unicode")
+    pixels = np.asarray(render(numbered, FILL, size, background=None)).astype(int)
+    painted = np.where(pixels[..., 3] > 127, pixels[..., 2], 0)
+    maps = {name: painted == number for name, number in numbers.items()}
     return {name: pixels for name, pixels in maps.items() if pixels.any()}
 
 
-def _number(element: ElementTree.Element, part_of: Callable[[str], str], names: list[str]) -> None:
-    """Paint one element with the numbers, from 1, of its parts in `names`, which grows."""
+def _number(element: ElementTree.Element, part_of: Callable[[str], str], numbers: dict[str, int]) -> None:
+    """Paint one element with the numbers of its parts, counted from 1; `numbers` grows."""
     for attribute in SOLID:
         element.attrib.pop(attribute, None)
     for attribute in ("fill", "stroke"):
         colour = element.get(attribute, "none")
         if colour != "none":
-            part = part_of(colour)
-            if part not in names:
-                names.append(part)
-            element.set(attribute, f"#0000{names.index(part) + 1:02x}")
+            number = numbers.setdefault(part_of(colour), len(numbers) + 1)
+            element.set(attribute, f"#0000{number:02x}")
 
 
 def labels(maps: dict[str, np.ndarray], names: Sequence[str], size: int) -> Tensor:

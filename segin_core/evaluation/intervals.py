@@ -88,16 +88,14 @@ def set_score(
     if paired and len(set(sizes)) > 1:
         raise InputError(f"sets of {sizes} images are not paired: give as many of each, or paired=False")
 
-    def statistic(real: np.ndarray, fake: np.ndarray, *other: np.ndarray) -> float:
-        return distance(real, fake) - sum(distance(real, each) for each in other)
+    def statistic(*rows: np.ndarray) -> float:
+        rows = rows * len(sets) if paired else rows
+        first, second, *third = (each[index.astype(int)] for each, index in zip(sets, rows, strict=True))
+        return distance(first, second) - sum(distance(first, each) for each in third)
 
-    def of(*drawn: np.ndarray) -> float:
-        drawn = drawn * len(sets) if paired else drawn
-        return statistic(*(each[index.astype(int)] for each, index in zip(sets, drawn, strict=True)))
-
-    indices = [np.arange(size) for size in (sizes[:1] if paired else sizes)]
-    resampled = bootstrap(indices, of, n_resamples=resamples, method="percentile", vectorized=False,
+    rows = [np.arange(size) for size in (sizes[:1] if paired else sizes)]
+    resampled = bootstrap(rows, statistic, n_resamples=resamples, method="percentile", vectorized=False,
                           rng=np.random.default_rng(seed)).bootstrap_distribution  # fmt: skip
-    value = float(statistic(*sets))
+    value = float(statistic(*rows))
     low, high = value + np.percentile(resampled, [2.5, 97.5]) - resampled.mean()
     return {"value": value, "interval": [float(low), float(high)]}

@@ -1,10 +1,9 @@
 """Distances between images and between sets of images, each under its own name."""
 
-from segin_core.metrics.edges import broken_edges
 from segin_core.metrics.features import efficientnet_features, inception_features
 from segin_core.metrics.frechet import frechet_distance, kid
 from segin_core.metrics.perceptual import diversity, lpips_distance
-from segin_core.metrics.pixel import l1, l1_off_the_lines
+from segin_core.metrics.pixel import broken_edges, l1, l1_off_the_lines
 from segin_core.metrics.shift_tolerant import st_lpips
 
 __all__ = ["broken_edges", "diversity", "efficientnet_features", "frechet_distance", "inception_features", "kid", "l1"]

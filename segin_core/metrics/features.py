@@ -76,11 +76,9 @@ def efficientnet_features(images: Tensor, *, size: int = 224, batch: int = 4) ->
     below 32 and for weights that are missing or not the expected ones.
     """
     check_pictures(images, channels=(3,))
-    network = efficientnet_lite0(size, str(images.device))
-
-    def features(part: Tensor) -> Tensor:
-        scaled = F.interpolate(part.float(), size=(size, size), mode="bilinear", align_corners=False, antialias=True)
+    network, found = efficientnet_lite0(size, str(images.device)), []
+    for part in images.float().split(batch):
+        scaled = F.interpolate(part, size=(size, size), mode="bilinear", align_corners=False, antialias=True)
         pixels = (scaled.contiguous(memory_format=torch.channels_last) + 1) * 127.5
-        return network.extract_features((pixels - MEAN) / DEVIATION).mean(dim=(2, 3))
-
-    return torch.cat([features(part) for part in images.split(batch)])
+        found.append(network.extract_features((pixels - MEAN) / DEVIATION).mean(dim=(2, 3)))
+    return torch.cat(found)

@@ -41,15 +41,11 @@ def kid(a: ArrayLike, b: ArrayLike, *, paired: bool = False) -> float:
     if paired and len(a) != len(b):
         raise InputError(f"sets of {len(a)} and {len(b)} images are not paired: give as many of each, or paired=False")
 
-    def kernel(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        return (u @ v.T / u.shape[1] + 1) ** 3
+    def likeness(u: np.ndarray, v: np.ndarray, *, others: bool) -> float:  # others: without u[i] and v[i]
+        k = (u @ v.T / u.shape[1] + 1) ** 3
+        return (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1)) if others else k.mean()
 
-    def mean_of_others(k: np.ndarray) -> float:
-        return (k.sum() - np.trace(k)) / (len(k) * (len(k) - 1))
-
-    across = kernel(a, b)
-    within = mean_of_others(kernel(a, a)) + mean_of_others(kernel(b, b))
-    return float(within - 2 * (mean_of_others(across) if paired else across.mean()))
+    return float(likeness(a, a, others=True) + likeness(b, b, others=True) - 2 * likeness(a, b, others=paired))
 
 
 def as_features(*sets: ArrayLike) -> list[np.ndarray]:

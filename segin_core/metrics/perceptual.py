@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import pairwise
@@ -30,11 +29,10 @@ HEADS_SHA256 = {
 class Slices(nn.Module):
     """A sequence of layers in slices as lpips names them; returns what each slice gives, for images b 3 h w."""
 
-    def __init__(self, layers: Sequence[nn.Module], ends: Sequence[int]) -> None:
+    def __init__(self, layers: nn.Sequential, ends: Sequence[int]) -> None:
         super().__init__()
         for number, (begin, end) in enumerate(pairwise((0, *ends)), 1):
-            parts = OrderedDict((str(place), layers[place]) for place in range(begin, end))
-            self.add_module(f"slice{number}", nn.Sequential(parts))
+            self.add_module(f"slice{number}", layers[begin:end])
 
     def forward(self, h: Tensor) -> list[Tensor]:
         return [h := part(h) for part in self.children()]

@@ -1,7 +1,9 @@
-"""Distances in pixel values."""
+"""Distances read off the pixels: of colours, and of the places where two pictures have their edges."""
 
+import torch
 from einops import reduce
 from torch import Tensor
+from torch.nn import functional as F
 
 from segin_core.errors import check_pictures
 
@@ -31,3 +33,41 @@ def l1_off_the_lines(images: Tensor, truth: Tensor, *, x: Tensor, mask: Tensor) 
 def _off(a: Tensor, b: Tensor) -> Tensor:
     check_pictures(a, b)
     return (a.float() - b.float()).abs() / 2
+
+
+def steps(images: Tensor) -> Tensor:
+    """Largest difference to the pixel at the right or below in any channel: b c h w in [-1, 1] -> b 1 h w in [0, 1]."""
+    check_pictures(images)
+    padded = F.pad(images.float() / 2, (0, 1, 0, 1), mode="replicate")
+    here, right, below = padded[..., :-1, :-1], padded[..., :-1, 1:], padded[..., 1:, :-1]
+    return torch.maximum((right - here).abs(), (below - here).abs()).amax(dim=1, keepdim=True)
+
+
+def edges(images: Tensor, step: float = 0.2) -> Tensor:
+    """Where a picture changes by more than `step` from one pixel to the next: b c h w in [-1, 1] -> b 1 h w, 0 or 1."""
+    return (steps(images) > step).float()
+
+
+def thickened(lines: Tensor, pixels: int = 1) -> Tensor:
+    """Lines b 1 h w made wider by so many pixels on all sides."""
+    return F.max_pool2d(lines, 2 * pixels + 1, 1, pixels)
+
+
+def broken_edges(images: Tensor, truth: Tensor, *, tolerance: int = 1, step: float = 0.2) -> Tensor:
+    """1 - F of the edges of images against those of the true ones: b c h w in [-1, 1] twice -> b numbers in [0, 1].
+
+    F is the harmonic mean of precision (edges of ours with one of theirs within `tolerance` pixels each way) and recall
+    (the other way round); of no edges at all, none is out of place. Not in the paper, which judges by eye whether a
+    result keeps the shape of the input. Raises InputError for pictures that are none or do not go together.
+    """
+    check_pictures(images, truth)
+    ours, theirs = edges(images, step), edges(truth, step)
+    precision = _share(ours, thickened(theirs, tolerance))
+    recall = _share(theirs, thickened(ours, tolerance))
+    return 1 - 2 * precision * recall / (precision + recall).clamp_min(1e-6)
+
+
+def _share(lines: Tensor, allowed: Tensor) -> Tensor:
+    """The share of the lines, b 1 h w of 0 and 1, that lies where it is allowed; b numbers, 1 for no lines at all."""
+    count = lines.sum((1, 2, 3))
+    return torch.where(count > 0, (lines * allowed).sum((1, 2, 3)) / count, 1.0)

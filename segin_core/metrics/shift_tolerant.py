@@ -46,7 +46,7 @@ def alex() -> Slices:
         *(nn.MaxPool2d(3, 1), Halve(192), nn.Conv2d(192, 384, 3, padding=1), nn.ReLU()),
         *(nn.Conv2d(384, 256, 3, padding=1), nn.ReLU(), nn.Conv2d(256, 256, 3, padding=1), nn.ReLU()),
     ]
-    return Slices(layers, (3, 7, 11, 13, 15))
+    return Slices(nn.Sequential(*layers), (3, 7, 11, 13, 15))
 
 
 def vgg() -> Slices:
@@ -58,7 +58,7 @@ def vgg() -> Slices:
             layers += [nn.Conv2d(before, depth, 3, padding=1), nn.ReLU()]
             before = depth
         ends.append(len(layers))
-    return Slices(layers, ends)
+    return Slices(nn.Sequential(*layers), ends)
 
 
 def weights_path(net: str = "alex") -> Path:

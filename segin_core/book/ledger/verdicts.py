@@ -11,7 +11,6 @@ from segin_core.book.ledger.result_files import Interval
 
 # The paper's metrics by the beginning of their names: neither FD-... nor ST-LPIPS, and LPIPS on AlexNet.
 FID, LPIPS = r"FID(?![\w-])", r"LPIPS(?![\w-]).*alex"
-PAPERS_METRICS = {"frechet": FID, "diversity": LPIPS, "to_reference": LPIPS, "to_truth": LPIPS}
 HIGHER_IS_BETTER = {"diversity"}
 
 
@@ -62,4 +61,4 @@ def ratio(a: Interval, b: Interval) -> Interval:
 
 def is_papers_metric(column: str, name: str | None) -> bool:
     """Is the metric of this name the one in the paper's column?"""
-    return bool(name and re.match(PAPERS_METRICS[column], name, flags=re.IGNORECASE))
+    return bool(name and re.match(FID if column == "frechet" else LPIPS, name, flags=re.IGNORECASE))
