@@ -60,12 +60,13 @@ def test_smoke_edition_draws_figures(smoke: Path) -> None:
 
 
 def test_a_second_training_has_other_values_and_a_folder_of_its_own(smoke: Path) -> None:
+    other = "choosing_the_match/k5-seed0"
     first, second = (
         json.loads((smoke / folder / "model.json").read_text())["provenance"]["parameters"]
-        for folder in ("training", "choosing_the_match/k5-seed0")
+        for folder in ("training", other)
     )
     assert (first["patch"], second["patch"]) == (3, 5)
-    assert first | {"patch": 5} == second
+    assert first | {"patch": 5, "run": other} == second
 
 
 @pytest.fixture
@@ -368,8 +369,7 @@ def test_steps_of_an_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert steps("quick", "none") == {}
 
 
-def test_inputs_of_a_notebook(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_inputs_of_a_notebook(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert inputs("cpu", "data") == ["runs/cpu/shoes/dataset.json"]
     assert inputs("quick", "data") == []
     assert inputs("cpu", "translate_your_own") == sorted(results("cpu", "training"))
