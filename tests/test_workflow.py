@@ -335,6 +335,9 @@ def test_sources_follow_imports(tmp_path: Path) -> None:
     nbformat.write(notebook, tmp_path / "demo.ipynb")
     found = {str(file.relative_to(package)) for file in sources(tmp_path / "demo.ipynb", tmp_path)}
     assert found == set(files) - {"unused.py"}
+    reader = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("import segin_core\nsegin_core.__file__")])
+    nbformat.write(reader, tmp_path / "reader.ipynb")  # it reads the files themselves
+    assert set(sources(tmp_path / "reader.ipynb", tmp_path)) == {package / file for file in files}
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "timing.py").write_text("import segin_core.unused")
     notebook.cells.append(nbformat.v4.new_code_cell('folder = "benchmarks"'))
@@ -385,6 +388,9 @@ def test_inputs_of_a_notebook(project: Path, monkeypatch: pytest.MonkeyPatch) ->
         Path(file).parent.mkdir(parents=True, exist_ok=True)
         Path(file).touch()
     assert inputs("quick", "claims") == sorted([*own, *read])
+    assert "published/index.json" not in inputs("quick", "introduction")
+    Path("published/index.json").touch()
+    assert "published/index.json" in inputs("quick", "introduction")  # it lists what is published
     assert not any("cpu" in file or "quick" in file for file in inputs("smoke", "claims"))
     assert inputs("quick", "table_1", "all") == ["published/cpu/table_1/scores.json", "runs/quick/outputs/outputs.json"]
     assert inputs("cpu", "table_1") == ["runs/cpu/outputs/outputs.json"]  # its own result is not its input

@@ -17,6 +17,7 @@ class Step(NamedTuple):
     writes: tuple[str, ...] = ()
     without: tuple[str, ...] = ()  # editions that show the published run instead, unless ALL=1
     reads: tuple[str, ...] = ()  # notebooks whose results of other editions, run or published, it reads too
+    index: bool = False  # does it list the published runs?
     photos: str = ""  # the data cache's folder that ALL=1 must find; without it the published run stays
 
 
@@ -57,7 +58,7 @@ STEPS = {
     "claims": Step(after=EVIDENCE, writes=("claims.json",), reads=EVIDENCE),
     "translate_your_own": Step(after=("training",)),
     "how_this_book_is_built": Step(after=("training",)),
-    "introduction": Step(after=("results", "claims")),
+    "introduction": Step(after=("results", "claims"), index=True),
 }
 
 
@@ -116,7 +117,8 @@ def inputs(edition: str, notebook: str, run: str = "edition") -> list[str]:
         for name in STEPS[notebook].reads:
             if (other, name) != (edition, notebook):
                 files |= {_found(file) for file in results(other, name) if file not in files} - {None}
-    return sorted(files | {file for file in [f"book/{notebook}.yaml"] if Path(file).is_file()})
+    own = [f"book/{notebook}.yaml", *([str(INDEX)] if STEPS[notebook].index else [])]
+    return sorted(files | {file for file in own if Path(file).is_file()})
 
 
 def _found(result: str) -> str | None:

@@ -16,11 +16,13 @@ def code(notebook: Path) -> str:
 def sources(notebook: Path, root: Path = Path(".")) -> list[Path]:
     """The segin_core files a notebook imports, directly or through one another; `root` holds segin_core.
 
-    Of a notebook that names the folder benchmarks also the scripts there and what they import.
+    Of a notebook that names the folder benchmarks also the scripts there and what they import; of one that asks where
+    the package lies, to read its files, all of them.
     """
     text = code(notebook)
     scripts = root.glob("benchmarks/*.py") if '"benchmarks"' in text else ()
-    return source_files(*scripts, *imported_files(text, root=root), root=root)
+    package = root.glob("segin_core/**/*.py") if "segin_core.__file__" in text else ()
+    return source_files(*scripts, *package, *imported_files(text, root=root), root=root)
 
 
 def digest(notebook: Path) -> str:
