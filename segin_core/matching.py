@@ -87,13 +87,13 @@ def patch_products(fx: Tensor, fr: Tensor, patch: int) -> Iterator[tuple[slice, 
     x, r = (rearrange(each, "c h w -> c (h w)") for each in (F.pad(fx, (0, 0, radius, radius)), fr))
     # Three blocks serve all chunks: fresh memory for each would cost as much time as the additions.
     single = fx.new_empty(rows + 2 * radius, width, *grid_r)
-    vertical, total = fx.new_empty(2, rows, width, *grid_r)
+    sums = fx.new_empty(2, rows, width, *grid_r)
     for top in range(0, height, rows):
         count, known = min(rows, height - top), 2 * radius if top else 0
         single[:known] = single[rows : rows + known].clone()  # the last rows of the chunk before are needed again
         strip = x[:, (top + known) * width : (top + count + 2 * radius) * width]
         torch.mm(strip.T, r, out=single[known : count + 2 * radius].view(-1, r.shape[1]))
-        yield slice(top, top + count), _sum_along_diagonals(single[: count + 2 * radius], vertical[:count], total[:count])
+        yield slice(top, top + count), _sum_along_diagonals(single[: count + 2 * radius], *sums[:, :count])
 
 
 def _best(similarity: Tensor) -> tuple[Tensor, Tensor]:
