@@ -67,18 +67,10 @@ def random_matches(
 
 
 def corrupt(
-    w: Tensor,
-    source: Tensor,
-    *,
-    generator: Generator,
-    shift_probability: float = 0.5,
-    repeat_probability: float = 0.3,
-    random_probability: float = 0.5,
-    shift: Range = (0.02, 0.1),
-    repeats: tuple[int, int] = (2, 3),
-    random_share: Range = (0.02, 0.25),
-    cell: int = 8,
-) -> Tensor:
+    w: Tensor, source: Tensor, *, generator: Generator, shift_probability: float = 0.5, repeat_probability: float = 0.3,
+    random_probability: float = 0.5, shift: Range = (0.02, 0.1), repeats: tuple[int, int] = (2, 3),
+    random_share: Range = (0.02, 0.25), cell: int = 8,
+) -> Tensor:  # fmt: skip
     """Fig. 4's post-processing of W(x, y): each image gets each kind of damage with its own probability.
 
     w: b 3 h w, source: the image that W was pasted from (y in training). Returns a new tensor.

@@ -140,14 +140,9 @@ def _overlap(length: int, shift: int) -> tuple[slice, slice]:
 
 
 def warp(
-    reference: Tensor,
-    index: Tensor,
-    grid: Grid,
-    patch: int = 3,
-    blend: str = "paste",
-    *,
+    reference: Tensor, index: Tensor, grid: Grid, patch: int = 3, blend: str = "paste", *,
     reference_grid: Grid | None = None,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """Eq. 2: kappa(W)_i = kappa(r)_xi(i), the pixels of r pasted where Eq. 1 says.
 
     reference: b c H W in [-1, 1]; index: b n from `match`; grid: rows and columns of x, n of them; reference_grid:
@@ -209,14 +204,9 @@ def _features_at(images: Tensor, features: VGGFeatures, layer: str) -> Tensor:
 
 
 def auxiliary_image(
-    x: Tensor,
-    r: Tensor | Reference,
-    features: VGGFeatures,
-    *,
-    layer: str = "relu4_1",
-    patch: int = 3,
+    x: Tensor, r: Tensor | Reference, features: VGGFeatures, *, layer: str = "relu4_1", patch: int = 3,
     blend: str = "paste",
-) -> Auxiliary:
+) -> Auxiliary:  # fmt: skip
     """S of Fig. 3: W(x, r), Eq. 1 and Eq. 2 together.
 
     x: b 1 h w or b 3 h w, r: b 3 h' w', both in [-1, 1], any size (padded with their own edge to whole cells; W is cut

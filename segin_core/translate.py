@@ -33,13 +33,9 @@ class Result(NamedTuple):
 
 
 def translate(
-    input: str | Path | Image.Image,
-    reference: str | Path | Image.Image,
-    *,
-    checkpoint: str | Path,
-    size: int | None = None,
-    invert: bool = False,
-) -> Result:
+    input: str | Path | Image.Image, reference: str | Path | Image.Image, *, checkpoint: str | Path,
+    size: int | None = None, invert: bool = False,
+) -> Result:  # fmt: skip
     """Colour `input` (a sketch, dark lines on white) with the colours of `reference`, part by part.
 
     Both are paths or PIL images of any size and kind that `images.read_image` takes. Each is fitted onto a white square
@@ -64,9 +60,8 @@ def translate(
     x = to_tensor(on_square(x_picture, size))[None]
     r = to_tensor(on_square(r_picture, size))[None]
     features = VGGFeatures(settings["source"], (settings["layer"],))
-    w, index, score, grid = auxiliary_image(
-        x, r, features, layer=settings["layer"], patch=settings["patch"], blend=settings["blend"]
-    )
+    how = {name: settings[name] for name in ("layer", "patch", "blend")}
+    w, index, score, grid = auxiliary_image(x, r, features, **how)
     with torch.no_grad():
         image, mask = translator(x, w)
     return Result(

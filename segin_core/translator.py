@@ -130,16 +130,9 @@ class Translator(nn.Module):
     """
 
     def __init__(
-        self,
-        width: int = 64,
-        *,
-        downsamplings: int = 6,
-        x_channels: int = 1,
-        non_local: bool = True,
-        mask_decoder: bool = True,
-        decoder_norm: bool = True,
-        dropout: float = 0.0,
-    ) -> None:
+        self, width: int = 64, *, downsamplings: int = 6, x_channels: int = 1, non_local: bool = True,
+        mask_decoder: bool = True, decoder_norm: bool = True, dropout: float = 0.0,
+    ) -> None:  # fmt: skip
         super().__init__()
         if width < 2 or width % 2 or not 1 <= downsamplings <= BLOCKS:
             raise InputError(

@@ -105,8 +105,7 @@ def _targets(flow: Tensor) -> Tensor:
 
 @torch.no_grad()
 def sift_flow(
-    s1: Tensor, s2: Tensor, *,
-    alpha: float = ALPHA, d: float = D, gamma: float = GAMMA, levels: int = 4,
+    s1: Tensor, s2: Tensor, *, alpha: float = ALPHA, d: float = D, gamma: float = GAMMA, levels: int = 4,
     wsize: int = 2, topwsize: int = 10, iterations: int = 30, top_iterations: int = 60,
 ) -> Tensor:  # fmt: skip
     """The flow from s1 to s2 of low energy, by coarse-to-fine belief propagation: b 2 h w.

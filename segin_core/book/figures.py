@@ -16,23 +16,15 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#0
 
 
 def image_grid(
-    rows: Sequence[Sequence[Tensor | None]],
-    columns: Sequence[str],
-    *,
-    row_labels: Sequence[str] = (),
+    rows: Sequence[Sequence[Tensor | None]], columns: Sequence[str], *, row_labels: Sequence[str] = (),
     cell: float = 1.1,
-) -> Figure:
+) -> Figure:  # fmt: skip
     """A labelled grid of pictures. rows: lists of c h w tensors, bytes or in [-1, 1], c = 1 or 3 (None: no picture).
 
     columns: one title each, over the first row; row_labels: at the left; cell: width of a picture in inches.
     """
-    figure, axes = plt.subplots(
-        len(rows),
-        len(columns),
-        figsize=(cell * len(columns), cell * len(rows) + 0.3),
-        squeeze=False,
-        layout="constrained",
-    )
+    size = cell * len(columns), cell * len(rows) + 0.3
+    figure, axes = plt.subplots(len(rows), len(columns), figsize=size, squeeze=False, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.01, h_pad=0.01, wspace=0.02, hspace=0.02)
     for i, row in enumerate(rows):
         for j, axis in enumerate(axes[i]):

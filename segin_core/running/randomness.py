@@ -8,13 +8,10 @@ from torch import Generator, Tensor
 
 def epoch_indices(n: int, step: int, *, batch_size: int, seed: int) -> list[int]:
     """Which of n pairs step `step` (from 0) uses: epochs are shuffled one after the other and cut into batches."""
-    first = step * batch_size
-    orders = {}
-    for position in range(first, first + batch_size):
-        epoch = position // n
-        if epoch not in orders:
-            orders[epoch] = torch.randperm(n, generator=seeded(seed, epoch))
-    return [int(orders[p // n][p % n]) for p in range(first, first + batch_size)]
+    places = range(step * batch_size, (step + 1) * batch_size)
+    epochs = range(places.start // n, (places.stop - 1) // n + 1)
+    orders = {epoch: torch.randperm(n, generator=seeded(seed, epoch)) for epoch in epochs}
+    return [int(orders[place // n][place % n]) for place in places]
 
 
 def seeded(*numbers: int) -> Generator:
