@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -70,30 +69,23 @@ def _check_maps(fx: Tensor, fr: Tensor, patch: int) -> None:
 
 def _match_one(fx: Tensor, fr: Tensor, patch: int) -> tuple[Tensor, Tensor]:
     """Eq. 1 for one pair: fx c h w, fr c h' w' -> index and score, both of length h * w."""
-    norm_x, norm_r = patch_norms(fx, patch), patch_norms(fr, patch)
-    index, score = torch.empty_like(norm_x, dtype=torch.long), torch.empty_like(norm_x)
-    for rows, products in patch_products(fx, fr, patch):
-        score[rows], index[rows] = _best(products.div_(norm_r))
-    return index.flatten(), (score / norm_x).flatten()
-
-
-def patch_products(fx: Tensor, fr: Tensor, patch: int) -> Iterator[tuple[slice, Tensor]]:
-    """All patches of fx (c h w) times all of fr (c h' w'), zero-padded: scalar products for some rows of fx at a time.
-
-    Yields which rows, and rows w h' w': memory in which the next ones are computed.
-    """
     (_, height, width), radius, grid_r = fx.shape, patch // 2, fr.shape[1:]
     rows = min(height, max(1, BLOCK // (width * math.prod(grid_r))))
     x, r = (rearrange(each, "c h w -> c (h w)") for each in (F.pad(fx, (0, 0, radius, radius)), fr))
+    norm_x, norm_r = patch_norms(fx, patch), patch_norms(fr, patch)
     # Three blocks serve all chunks: fresh memory for each would cost as much time as the additions.
-    single = fx.new_empty(rows + 2 * radius, width, *grid_r)
-    sums = fx.new_empty(2, rows, width, *grid_r)
+    products = fx.new_empty(rows + 2 * radius, width, *grid_r)
+    vertical, total = fx.new_empty(2, rows, width, *grid_r)
+    index, score = torch.empty_like(norm_x, dtype=torch.long), torch.empty_like(norm_x)
     for top in range(0, height, rows):
-        count, known = min(rows, height - top), 2 * radius if top else 0
-        single[:known] = single[rows : rows + known].clone()  # the last rows of the chunk before are needed again
-        strip = x[:, (top + known) * width : (top + count + 2 * radius) * width]
-        torch.mm(strip.T, r, out=single[known : count + 2 * radius].view(-1, r.shape[1]))
-        yield slice(top, top + count), _sum_along_diagonals(single[: count + 2 * radius], *sums[:, :count])
+        bottom = min(top + rows, height)
+        count, known = bottom - top, 2 * radius if top else 0
+        products[:known] = products[rows : rows + known].clone()  # the last rows of the chunk before are needed again
+        strip = x[:, (top + known) * width : (bottom + 2 * radius) * width]
+        torch.mm(strip.T, r, out=products[known : count + 2 * radius].view(-1, r.shape[1]))
+        similarity = _sum_along_diagonals(products[: count + 2 * radius], vertical[:count], total[:count])
+        score[top:bottom], index[top:bottom] = _best(similarity.div_(norm_r))
+    return index.flatten(), (score / norm_x).flatten()
 
 
 def _best(similarity: Tensor) -> tuple[Tensor, Tensor]:

@@ -116,7 +116,9 @@ def test_of_equal_matches_the_nearest_is_taken():
 def test_search_in_chunks_is_search(monkeypatch):
     fa, fb = torch.randn(2, 5, 6, 7, generator=seeded(2))
     whole = search(fa, fb, None, 3, 0)
-    monkeypatch.setattr("segin_core.matching.BLOCK", 4 * 7 * 42)  # four rows at once; 6 is no multiple
+    monkeypatch.setattr(
+        "segin_core.baselines.nearest_field.BLOCK", 5 * 17**2 * 4
+    )  # four cells at once; 42 is no multiple
     chunked = search(fa, fb, None, 3, 0)
     assert torch.equal(whole[0], chunked[0])
     torch.testing.assert_close(whole[1], chunked[1])

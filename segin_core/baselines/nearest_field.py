@@ -8,10 +8,13 @@ Paper: PatchMatch, propagation and random search. / Here: the best patch within 
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from torch import Tensor
+from torch.nn import functional as F
 
-from segin_core.matching import patch_products, warp
+from segin_core.matching import warp
 
+BLOCK = 2**22  # numbers held at once by `search`: 16 MB in fp32
 TIE = 1e-6  # less than a difference that means anything, more than rounding
 
 
@@ -23,22 +26,47 @@ def search(fa: Tensor, fb: Tensor, start: Tensor | None, patch: int, radius: int
     columns of fb; q is at most `radius` rows and columns from it, and the nearest of equals is taken. Without `start`
     every q is compared, the same place being the nearest. Also returns the mean, h w.
     """
-    (height, width), grid_b = fa.shape[1:], fb.shape[1:]
+    height, width = fa.shape[1:]
+    centres = _positions(height, width, fa.device)
     if start is None:
-        start, radius = _positions(height, width, fa.device), max(height, width, *grid_b)
-        start = start.minimum(torch.tensor(grid_b, device=fa.device) - 1)
-    rows_b, columns_b = (torch.arange(side, device=fa.device) for side in grid_b)
-    sums = patch_products(fa, fb, patch), patch_products(torch.ones_like(fa[:1]), torch.ones_like(fb[:1]), patch)
-    index, score = [], []
-    for (rows, total), (_, counted) in zip(*sums, strict=True):
-        mean = total.div_(counted)
-        down, across = rows_b[:, None] - start[rows, :, :1, None], columns_b - start[rows, :, 1:, None]
-        ranked = mean - TIE * torch.hypot(down.float(), across.float())
-        ranked.masked_fill_(torch.maximum(down.abs(), across.abs()) > radius, -torch.inf)
-        index.append(ranked.flatten(2).argmax(2))
-        score.append(mean.flatten(2).gather(2, index[-1][..., None])[..., 0])
-    index = torch.cat(index)
-    return torch.stack([index // grid_b[1], index % grid_b[1]], 2), torch.cat(score)
+        start, radius = centres, max(height, width, *fb.shape[1:])
+        start = start.minimum(torch.tensor(fb.shape[1:], device=fa.device) - 1)
+    offsets = _positions(2 * radius + 1, 2 * radius + 1, fa.device).flatten(0, 1) - radius
+    farther = TIE * offsets.float().norm(dim=1)
+    ones_a, ones_b = torch.ones_like(fa[:1]), torch.ones_like(fb[:1])
+    field, score = [], []
+    step = max(1, BLOCK // (len(fa) * (2 * radius + patch) ** 2))
+    for p, q in zip(centres.flatten(0, 1).split(step), start.flatten(0, 1).split(step), strict=True):
+        counted = _window_sums(ones_a, ones_b, p, q, patch, radius)
+        mean = _window_sums(fa, fb, p, q, patch, radius) / counted.clamp_min(1)
+        inside = _around(ones_b, q, radius)[..., 0] > 0
+        best = (mean - farther).where(inside, -torch.inf).argmax(1, keepdim=True)
+        score.append(mean.gather(1, best)[:, 0])
+        field.append(q + offsets[best[:, 0]])
+    return torch.cat(field).view(height, width, 2), torch.cat(score).view(height, width)
+
+
+def _window_sums(fa: Tensor, fb: Tensor, p: Tensor, start: Tensor, patch: int, radius: int) -> Tensor:
+    """sum_d <fa[p + d], fb[q + d]> for some cells p (n 2) and all q in the window about start (n 2): n side**2.
+
+    As in `matching.match`, single cells are multiplied once, each of p's patch by each near q, and summed diagonally.
+    """
+    side = 2 * radius + 1
+    products = _around(fa, p, patch // 2) @ _around(fb, start, radius + patch // 2).mT
+    products = rearrange(products, "n (i j) (k m) -> n i j k m", i=patch, k=side + patch - 1)
+    total = torch.zeros(len(p), side, side, device=fa.device)
+    for i in range(patch):
+        for j in range(patch):
+            total += products[:, i, j, i : i + side, j : j + side]
+    return total.flatten(1)
+
+
+def _around(features: Tensor, centres: Tensor, reach: int) -> Tensor:
+    """The (2 reach + 1)^2 cells about each centre (n 2) of a zero-padded map c h w: n cells c."""
+    padded = F.pad(features, (reach,) * 4)
+    near = torch.arange(2 * reach + 1, device=features.device)
+    rows, columns = (centres[:, 0, None] + near)[:, :, None], (centres[:, 1, None] + near)[:, None]
+    return rearrange(padded, "c h w -> (h w) c")[(rows * padded.shape[2] + columns).flatten(1)]
 
 
 def _positions(height: int, width: int, device: torch.device) -> Tensor:
