@@ -5,6 +5,7 @@ import difflib
 import re
 import shlex
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_origin
 
@@ -59,11 +60,9 @@ class Parameter(NamedTuple):
 def _type(annotation: ast.expr, file: str, name: str) -> Any:
     """The type an annotation spells in the words of TYPES, `[...]` and `| None`. Raises InputError for any other."""
     spelling = (ast.Name, ast.Load, ast.Subscript, ast.Tuple, ast.BinOp, ast.BitOr, ast.Constant)
-    try:
+    with suppress(NameError, TypeError):
         if all(isinstance(node, spelling) for node in ast.walk(annotation)):  # with these alone nothing can run
             return eval(ast.unparse(annotation), {"__builtins__": TYPES})
-    except (NameError, TypeError):
-        pass
     raise InputError(f"{file}: {name} needs a type of {', '.join(TYPES)}.")
 
 
@@ -105,11 +104,10 @@ def _parse(cell: str, file: str) -> dict[str, Parameter]:
 
 def _know(declared: Iterable[str], names: Iterable[str], file: str) -> None:
     """Raise InputError for the first name that is not declared."""
-    for name in names:
-        if name not in declared:
-            near = difflib.get_close_matches(str(name), declared, n=1)
-            guess = f"did you mean {near[0]}? Known" if near else "known"
-            raise InputError(f"{file}: unknown parameter {name!r}; {guess} are {', '.join(declared)}.")
+    for name in (name for name in names if name not in declared):
+        near = difflib.get_close_matches(str(name), declared, n=1)
+        guess = f"did you mean {near[0]}? Known" if near else "known"
+        raise InputError(f"{file}: unknown parameter {name!r}; {guess} are {', '.join(declared)}.")
 
 
 def declared_parameters(notebook: Path) -> dict[str, Parameter]:
@@ -133,19 +131,6 @@ def check_overrides(notebook: Path, overrides: dict[str, Any], source: Path | No
     return {name: _check(value, declared[name].type, file, name) for name, value in overrides.items()}
 
 
-def _declared_here(history: list[str]) -> dict[str, Any]:
-    """Name to type, from the newest of IPython's cells that declares `edition: ...`; {} if there is none."""
-    cells = (cell for cell in reversed(history) if re.search(r"^edition\s*:", cell, flags=re.MULTILINE))
-    return {name: parameter.type for name, parameter in _parse(next(cells, ""), "parameters").items()}
-
-
-def _injected(history: list[str]) -> list[str]:
-    """The names that papermill's cell sets, known or not."""
-    cells = [cell for cell in history if cell.partition("\n")[0].strip() == INJECTED]
-    lines = ast.parse(cells[-1]).body if cells else []
-    return [ast.unparse(line.targets[0]) for line in lines if isinstance(line, ast.Assign)]
-
-
 def check_parameters(namespace: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     """Called in the cell right behind the parameters one, as `parameters = check_parameters(globals())`.
 
@@ -153,15 +138,20 @@ def check_parameters(namespace: dict[str, Any]) -> Callable[[], dict[str, Any]]:
     value, checked again, wherever they were set. In a plain script every annotated name above the call is a parameter.
     Raises InputError for an unknown name, another type, a value out of range, or where no parameter is declared.
     """
-    annotated = dict(namespace.get("__annotations__", {}))
+    annotated, history = dict(namespace.get("__annotations__", {})), namespace.get("In")
 
     def in_force() -> dict[str, Any]:
-        declared = _declared_here(namespace["In"]) if "In" in namespace else annotated
+        declared = annotated
+        if history is not None:  # IPython's cells: the newest that declares `edition: ...`
+            cells = (cell for cell in reversed(history) if re.search(r"^edition\s*:", cell, flags=re.MULTILINE))
+            declared = {name: each.type for name, each in _parse(next(cells, ""), "parameters").items()}
         if not declared or not declared.keys() <= namespace.keys():
             raise InputError("parameters: run the cell that declares them, `edition: str = ...` first, then this one.")
         return {name: _check(namespace[name], kind, "parameters", name) for name, kind in declared.items()}
 
-    _know(in_force(), _injected(namespace.get("In", [])), "parameters")
+    injected = [cell for cell in history or () if cell.partition("\n")[0].strip() == INJECTED][-1:]
+    lines = ast.parse("".join(injected)).body
+    _know(in_force(), [ast.unparse(line.targets[0]) for line in lines if isinstance(line, ast.Assign)], "parameters")
     return in_force
 
 

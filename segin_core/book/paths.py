@@ -25,10 +25,8 @@ def runs(edition: str) -> Path:
 
 def result_file(edition: str, notebook: str, name: str) -> Path | None:
     """Where an edition's result lies: in runs/, else in published/, else None."""
-    for folder in (runs(edition), project_root() / "published" / edition):
-        if (folder / notebook / name).is_file():
-            return folder / notebook / name
-    return None
+    places = (project_root() / kept / edition / notebook / name for kept in ("runs", "published"))
+    return next(filter(Path.is_file, places), None)
 
 
 def results_of(editions: Iterable[str], notebook: str, name: str) -> list[dict[str, Any]]:

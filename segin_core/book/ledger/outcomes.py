@@ -54,8 +54,7 @@ def _of_table(judge: Cell | Order, paper: float | None, ledger: Ledger, found: E
     orders = {column: _orders(judge, table, ledger, column) for column in judge.columns}
     verdict = Verdict.of_all(each for there in orders.values() for each in there.values())
     if isinstance(judge, Order):
-        scores = {column: score for column in judge.columns if (score := table.score("segin", column))}
-        ours = ", ".join(f"{column} {score}" for column, score in scores.items())
+        ours = ", ".join(f"{column} {score}" for column in judge.columns if (score := table.score("segin", column)))
         reasons = [f"{column}: {why}" for column, there in orders.items() if (why := _why(there))]
         return Outcome(verdict, f"SEGIN {ours}" if ours else "", metric, note="; ".join(reasons))
     score = table.score(judge.row, judge.column)
@@ -116,13 +115,10 @@ def _operand(found: Evidence, expression: str | float) -> tuple[Interval | None,
     if None in scores.values():
         return None, ""
     intervals = [score.interval for score in scores.values()]
-    text = " / ".join(f"{_name(key)} {score}" for key, score in scores.items())
-    return intervals[0] if len(intervals) == 1 else ratio(*intervals), text
-
-
-def _name(path: str) -> str:
-    """A path without the keys that say nothing: "methods.munit.scores.diversity" is "munit diversity"."""
-    return " ".join(key for key in path.split(".") if key not in ("methods", "scores")).replace("_", " ")
+    # without the keys that say nothing: "methods.munit.scores.diversity" is "munit diversity"
+    names = (" ".join(part for part in key.split(".") if part not in ("methods", "scores")) for key in scores)
+    text = " / ".join(f"{name} {score}" for name, score in zip(names, scores.values(), strict=True))
+    return intervals[0] if len(intervals) == 1 else ratio(*intervals), text.replace("_", " ")
 
 
 def _of_seconds(judge: Seconds, paper: float, found: Evidence) -> Outcome:

@@ -5,7 +5,6 @@ A result file is runs/<edition>/<notebook>/<file>.json or, where that is missing
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import chain
 from typing import Annotated, Any, NamedTuple
 
@@ -57,16 +56,20 @@ class ScoreTable(BaseModel):
 
 
 class Evidence(NamedTuple):
-    """A result file that may testify: the edition, its path from the project's root, what it says."""
+    """A result file that may testify: the edition, its path from the project's root, what it says (unread: bytes)."""
 
     edition: str
     path: str
-    content: dict[str, Any]
+    content: dict[str, Any] | bytes
 
     def read(self, kind: Any, key: str = "") -> Any:
         """What lies under "key.key" as a `kind`, or all. Raises InputError, naming file and key, for another form."""
-        content = lookup(self.content, key) if key else self.content
-        return _checked(TypeAdapter(kind).validate_python, content, self.path, key)
+        content, adapter = lookup(self.content, key) if key else self.content, TypeAdapter(kind)
+        try:
+            return adapter.validate_json(content) if isinstance(content, bytes) else adapter.validate_python(content)
+        except ValidationError as error:
+            fault = f"{key}: {fault_of(error)}" if key else fault_of(error)
+            raise InputError(f"{self.path}: {fault}; run the chapter {self.path.split('/')[-2]} again.") from None
 
 
 def evidence(file: str, *, dataset: str, edition: str, only: str | None = None) -> Evidence | None:
@@ -81,20 +84,11 @@ def evidence(file: str, *, dataset: str, edition: str, only: str | None = None) 
         sources = ("smoke",) if dataset == "OpenMoji" else ()
     for source in sources:
         if path := result_file(source, *file.split("/")):
-            name = path.relative_to(project_root()).as_posix()
-            content = _checked(TypeAdapter(dict[str, Any]).validate_json, path.read_bytes(), name)
+            unread = Evidence(source, path.relative_to(project_root()).as_posix(), path.read_bytes())
+            content = unread.read(dict[str, Any])
             named = content.get("edition") or lookup(content, "provenance.parameters.edition") or source
             if named != source:
-                raise InputError(f"{name}: it is of the edition {named!r}; move it to that edition's folder.")
+                raise InputError(f"{unread.path}: it is of the edition {named!r}; move it to that edition's folder.")
             if content.get("dataset", dataset) == dataset:
-                return Evidence(source, name, content)
+                return unread._replace(content=content)
     return None
-
-
-def _checked(validate: Callable[[Any], Any], content: Any, path: str, key: str = "") -> Any:
-    """What pydantic makes of the content, or in one sentence what is wrong with the file and what to do."""
-    try:
-        return validate(content)
-    except ValidationError as error:
-        fault = f"{key}: {fault_of(error)}" if key else fault_of(error)
-        raise InputError(f"{path}: {fault}; run the chapter {path.split('/')[-2]} again.") from None
