@@ -49,7 +49,10 @@ def prepare_pairs(
     partial = folder.with_name(f"{folder.name}.partial")  # an interrupted run finds its pairs there again
     for part, sources in kept.items():
         for each, source in tqdm(sources.items(), desc=f"{name}, {part}", disable=not progress, mininterval=5):
-            _write_pair(partial / part, each, source, make)
+            if not (partial / part / KINDS[-1] / f"{each}.png").is_file():  # the last one written, so all are there
+                made = make(source)
+                for kind in KINDS:
+                    save_image(made[kind], partial / part / kind / f"{each}.png")
     manifest = settings | {
         "counts": {part: len(sources) for part, sources in kept.items()},
         "families": {part: len(set(map(group_of, sources.values()))) for part, sources in kept.items()},
@@ -59,14 +62,6 @@ def prepare_pairs(
         "seconds": round(time.perf_counter() - started, 1),
     }
     return _finish(partial, folder, manifest)
-
-
-def _write_pair(folder: Path, name: str, source: Path, make: Callable[[Path], dict[str, Image.Image]]) -> None:
-    targets = {kind: folder / kind / f"{name}.png" for kind in KINDS}
-    if not targets["mask"].is_file():  # the last one written, so all three are there
-        made = make(source)
-        for kind, target in targets.items():
-            save_image(made[kind], target)
 
 
 def _finish(partial: Path, folder: Path, manifest: dict[str, Any]) -> Path:

@@ -36,14 +36,12 @@ def named_files(files: Iterable[Path], root: Path) -> dict[str, Path]:
 
     Raises InputError for two files of one name; large and small letters do not tell names apart on every system.
     """
-    named: dict[str, Path] = {}
-    alike: dict[str, Path] = {}
+    named: dict[str, tuple[str, Path]] = {}  # by the name in small letters
     for file in files:
         name = "_".join(file.relative_to(root).with_suffix("").parts)
-        if (other := alike.setdefault(name.lower(), file)) != file:
+        if (other := named.setdefault(name.lower(), (name, file))[1]) != file:
             raise InputError(f"{file} and {other} would both be called {name}: rename one of them.")
-        named[name] = file
-    return named
+    return dict(named.values())
 
 
 def read_image(source: str | Path | Image.Image, name: str | None = None) -> Image.Image:
@@ -54,13 +52,11 @@ def read_image(source: str | Path | Image.Image, name: str | None = None) -> Ima
     Raises InputError for a file that is missing, a folder or no image, for a picture, in a file or in memory, that is
     cut short, closed, of zero size, of 16 bits or more, or in CMYK, and for anything else, such as an array.
     """
-    if isinstance(source, Image.Image):
-        opened, name = nullcontext, name or getattr(source, "filename", "") or "the given image"
-    elif isinstance(source, str | Path):
-        opened, name = Image.open, name or str(source)
-    else:
+    if not isinstance(source, str | Path | Image.Image):
         kind = type(source).__name__
         raise InputError(f"{name or 'The given picture'} is of type {kind}: give a path or a PIL image.")
+    opened = nullcontext if isinstance(source, Image.Image) else Image.open
+    name = name or getattr(source, "filename", "") or ("the given image" if opened is nullcontext else str(source))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)

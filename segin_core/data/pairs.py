@@ -50,8 +50,8 @@ class PairFolder(Dataset):
         """`name`, `x` (1 h w) and `y` (3 h w) in [-1, 1], `mask` (1 h w) in [0, 1]; float32."""
         name = self.names[index]
         pictures = {kind: read_image(self.files[kind][name]) for kind in KINDS}
-        for kind in ("y", "mask"):
-            (w, h), (w_x, h_x) = pictures[kind].size, pictures["x"].size
+        for kind, picture in pictures.items():
+            (w, h), (w_x, h_x) = picture.size, pictures["x"].size
             if (w, h) != (w_x, h_x):
                 raise InputError(
                     f"{self.files[kind][name]} is {w} x {h} pixels but its x is {w_x} x {h_x}: scale them to one size."
@@ -64,8 +64,7 @@ class PairFolder(Dataset):
         items = [self[int(index)] for index in indices]
         if not items:
             raise InputError(f"No indices were given for a batch of {self.root}: give at least one.")
-        odd = next((item for item in items if item["x"].shape != items[0]["x"].shape), None)
-        if odd is not None:
+        for odd in (item for item in items if item["x"].shape != items[0]["x"].shape):
             raise InputError(
                 f"{self.files['x'][odd['name']]} and {self.files['x'][items[0]['name']].name} differ in size: "
                 "a batch needs pictures of one size."

@@ -8,7 +8,6 @@ say what lies *beneath* the lines; the lines are a map of their own.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from itertools import chain, islice, permutations
 from typing import NamedTuple
 from xml.etree import ElementTree
@@ -72,29 +71,20 @@ def part_maps(svg: str, part_of: Callable[[str, str], str], size: int) -> dict[s
         raise InputError(f"size={size}: a label map of so few pixels has no parts; give at least 8")
     root = ElementTree.fromstring(svg)
     root.set("shape-rendering", "crispEdges")
-    numbers: dict[str, int] = {}
-    for group in root:
-        name = group.get("id", "")
-        if name in FILL:
-            group.set("fill", group.get("fill", "#000"))  # SVG's default, which its elements inherit
-            for element in group.iter():
-                _number(element, partial(part_of, name), numbers)
+    numbers: dict[str, int] = {}  # of the parts, from 1: 0 is what none covers
+    for group in [each for each in root if each.get("id") in FILL]:
+        group.set("fill", group.get("fill", "#000"))  # SVG's default, which its elements inherit
+        for element in group.iter():
+            for attribute in SOLID:
+                element.attrib.pop(attribute, None)
+            for attribute in ("fill", "stroke"):
+                if (colour := element.get(attribute, "none")) != "none":
+                    number = numbers.setdefault(part_of(group.get("id"), colour), len(numbers) + 1)
+                    element.set(attribute, f"#0000{number:02x}")
     numbered = ElementTree.tostring(root, encoding="unicode")
     pixels = np.asarray(render(numbered, FILL, size, background=None)).astype(int)
     painted = np.where(pixels[..., 3] > 127, pixels[..., 2], 0)
-    maps = {name: painted == number for name, number in numbers.items()}
-    return {name: pixels for name, pixels in maps.items() if pixels.any()}
-
-
-def _number(element: ElementTree.Element, part_of: Callable[[str], str], numbers: dict[str, int]) -> None:
-    """Paint one element with the numbers of its parts, counted from 1; `numbers` grows."""
-    for attribute in SOLID:
-        element.attrib.pop(attribute, None)
-    for attribute in ("fill", "stroke"):
-        colour = element.get(attribute, "none")
-        if colour != "none":
-            number = numbers.setdefault(part_of(colour), len(numbers) + 1)
-            element.set(attribute, f"#0000{number:02x}")
+    return {name: painted == number for name, number in numbers.items() if number in painted}
 
 
 def labels(maps: dict[str, np.ndarray], names: Sequence[str], size: int) -> Tensor:

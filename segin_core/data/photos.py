@@ -120,8 +120,10 @@ def prepare(
 def pair(photo: str | Path | Image.Image, size: int, hed: HED) -> dict[str, Image.Image]:
     """x, y and mask of one photo, `size` x `size` pixels each."""
     square = on_square(read_image(photo))
-    return {
-        "x": to_pil(edges(to_tensor(square)[None], hed, size)),
-        "y": square.resize((size, size), Image.Resampling.LANCZOS),
-        "mask": foreground(square).resize((size, size), Image.Resampling.BOX),
-    }
+    return with_photo(to_pil(edges(to_tensor(square)[None], hed, size)), square)
+
+
+def with_photo(x: Image.Image, photo: Image.Image) -> dict[str, Image.Image]:
+    """x, and y and mask of the square photo, as large as x."""
+    mask = foreground(photo).resize(x.size, Image.Resampling.BOX)
+    return {"x": x, "y": photo.resize(x.size, Image.Resampling.LANCZOS), "mask": mask}

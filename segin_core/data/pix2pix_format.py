@@ -16,10 +16,9 @@ from skimage.morphology import thin
 from segin_core.data.cache import prepare_pairs
 from segin_core.data.images import named_files, read_image, to_pil, to_tensor
 from segin_core.data.parts import Limit
-from segin_core.data.photos import foreground, product, split_as_given
+from segin_core.data.photos import product, split_as_given, with_photo
 from segin_core.errors import InputError
 
-ORDERS = ("AB", "BA")  # A, the edges, on the left or on the right
 GREY, PALE = 10, 200  # 0..255: mean spread of the channels up to which a half is grey; lightness of white, after JPEG
 
 
@@ -30,7 +29,7 @@ def read_pair(path: str | Path, order: str) -> tuple[Image.Image, Image.Image]:
     Raises InputError for an unknown order, a file that cannot be read or is not twice as wide as high, and for halves
     that contradict the order.
     """
-    if order not in ORDERS:
+    if order not in ("AB", "BA"):
         raise InputError(f"order={order!r} is unknown: give 'AB' (edges on the left) or 'BA' (edges on the right).")
     both = read_image(path)
     side = both.height
@@ -66,11 +65,7 @@ def scale_lines(edges: Image.Image, size: int) -> Image.Image:
 def pair(path: str | Path, size: int, order: str) -> dict[str, Image.Image]:
     """x, y and mask of one pair file, `size` x `size` pixels each."""
     x, y = read_pair(path, order)
-    return {
-        "x": scale_lines(x, size),
-        "y": y.resize((size, size), Image.Resampling.LANCZOS),
-        "mask": foreground(y).resize((size, size), Image.Resampling.BOX),
-    }
+    return with_photo(scale_lines(x, size), y)
 
 
 def prepare(

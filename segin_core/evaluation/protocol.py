@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -58,9 +59,6 @@ def map_likeness(
     x: b c h w and r: m c h w of one size, bytes or in [-1, 1]; returns b m in [0, 1]. Not in the paper, which picks
     references by hand; here the nearest ones are picked by this number.
     """
-
-    def unit_map(part: Tensor) -> Tensor:
-        return F.normalize(features(part)[layer].flatten(1), dim=1)
-
-    unit_x, unit_r = (in_batches(unit_map, each, batch_size=batch_size, device=device) for each in (x, r))
-    return unit_x @ unit_r.T
+    in_slices = partial(in_batches, lambda part: F.normalize(features(part)[layer].flatten(1), dim=1),
+                        batch_size=batch_size, device=device)  # fmt: skip
+    return in_slices(x) @ in_slices(r).T
