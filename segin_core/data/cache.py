@@ -1,7 +1,5 @@
 """Prepared pairs, kept in a folder of their own, named for what they are made of: whole or not there."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import time

@@ -5,8 +5,6 @@ fills tell the parts apart; a colour that two drawings of one family share is ta
 say what lies *beneath* the lines; the lines are a map of their own.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice, permutations
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Who learns from what: sets divided by family or product and by hash, so that no part leaks and none ever changes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from hashlib import sha256
 from typing import TypeVar

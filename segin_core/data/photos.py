@@ -4,8 +4,6 @@ x is what HED finds, thinned to lines; the mask is whatever is not background. T
 its files <number>.<colour>.jpg, and colourways of one shoe must not fall on both sides.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable
 from functools import partial

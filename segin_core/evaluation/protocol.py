@@ -1,7 +1,5 @@
 """Who is translated with which reference in Section IV's measurements."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import NamedTuple
 

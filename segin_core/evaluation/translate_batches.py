@@ -1,7 +1,5 @@
 """A whole test set, translated or measured: a slice at a time in floats, everything that is kept in bytes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 

@@ -5,8 +5,6 @@ download. EfficientNet-Lite0 (Tan and Le, 2019; the Lite variants are Google's, 
 distance on its features is a stand-in under its own name, FD-EfficientNetLite0, and its values are no FID.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 from unittest.mock import patch

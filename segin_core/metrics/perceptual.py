@@ -1,7 +1,5 @@
 """LPIPS (Zhang et al., CVPR 2018) on an AlexNet that is a download: the distance of Table I, diversity included."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Sequence
 from functools import cache

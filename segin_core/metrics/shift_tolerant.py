@@ -5,8 +5,6 @@ need here, so its files are read and its two trunks written out; a test holds th
 LPIPS: other weights, other numbers.
 """
 
-from __future__ import annotations
-
 from functools import cache
 from pathlib import Path
 
