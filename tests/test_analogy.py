@@ -13,7 +13,6 @@ from torch.nn import functional as F
 from segin_core.baselines.analogy import (
     LEVELS,
     Level,
-    auxiliary_image,
     between,
     blend_weight,
     deconvolve,
@@ -244,7 +243,7 @@ def test_a_shifted_picture_is_brought_back(features):
 def test_a_sketch_is_painted_in_its_own_shape(features):
     """r's colours come to x's shapes at x's place, and x's lines stay lines."""
     x, r, y = drawing(fills=("white",) * 3)[:, :1], drawing(shift=(2, 2)), drawing()
-    w = auxiliary_image(x, r, features, levels=SHALLOW, max_iter=20)
+    w = deep_image_analogy(x, r, features, levels=SHALLOW, max_iter=20).image
     assert w.shape == y.shape and w.abs().max() <= 1
     assert (w - y).abs().mean() < 0.7 * min((r - y).abs().mean(), (x - y).abs().mean())
 

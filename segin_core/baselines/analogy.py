@@ -74,13 +74,6 @@ def deep_image_analogy(
     return Analogy(images[:, :, : x.shape[2], : x.shape[3]], counterparts[:, :, : r.shape[2], : r.shape[3]], scores)
 
 
-def auxiliary_image(
-    x: Tensor, r: Tensor, features: VGGFeatures, *, levels: tuple[Level, ...] = LEVELS, max_iter: int = 100
-) -> Tensor:
-    """W(x, r) by Deep Image Analogy: its A', b 3 h w in [-1, 1], for x: b 1|3 h w and r: b 3 h' w'."""
-    return deep_image_analogy(x, r, features, levels=levels, max_iter=max_iter).image
-
-
 def _check(x: Tensor, r: Tensor, features: VGGFeatures, levels: tuple[Level, ...]) -> None:
     check_pair(x, r)
     names = [level.layer for level in levels]
