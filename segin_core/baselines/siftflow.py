@@ -37,10 +37,9 @@ def dense_sift(images: Tensor, *, cell: int = 3) -> Tensor:
         )
     votes = _direction_maps((images + 1) / 2)
     weights = _bin_weights(cell).to(votes)
-    kernel, pad = weights.repeat(ORIENTATIONS, 1), weights.shape[1] // 2
-    rows = F.conv2d(votes, kernel[:, None, :, None], padding=(pad, 0), groups=ORIENTATIONS)
-    kernel = weights.repeat(ORIENTATIONS * BINS, 1)
-    bins = F.conv2d(rows, kernel[:, None, None], padding=(0, pad), groups=ORIENTATIONS * BINS)
+    rows = F.conv2d(votes, weights.repeat(ORIENTATIONS, 1)[:, None, :, None], padding="same", groups=ORIENTATIONS)
+    weights = weights.repeat(ORIENTATIONS * BINS, 1)
+    bins = F.conv2d(rows, weights[:, None, None], padding="same", groups=ORIENTATIONS * BINS)
     return 255 * bins / (bins.norm(dim=1, keepdim=True) + CONTRAST)
 
 
@@ -80,9 +79,8 @@ def energy(
 
 
 def _smoothness(flow: Tensor, alpha: float, d: float) -> Tensor:
-    """The truncated L1 sum over neighbours of E, b 2 h w -> b."""
-    across, down = flow.diff(dim=3), flow.diff(dim=2)
-    return sum(reduce((alpha * step.abs()).clamp_max(d), "b c h w -> b", "sum") for step in (across, down))
+    """The truncated L1 sum over neighbours of E, across and down, b 2 h w -> b."""
+    return sum(reduce((alpha * flow.diff(dim=dim).abs()).clamp_max(d), "b c h w -> b", "sum") for dim in (3, 2))
 
 
 def warp(images: Tensor, flow: Tensor) -> Tensor:
