@@ -48,27 +48,24 @@ def smooth_warp(
     """
     if scale[0] <= 0 or size < 1:
         raise InputError(f"scale={scale}, size={size}: a warped image must have a positive size")
-    made = [_one_warp(size, bend, *_draw(rotation, scale, shift, flip, generator), generator) for _ in range(count)]
+    made = [_one_warp(size, bend, rotation, scale, shift, flip, generator) for _ in range(count)]
     return Warp(torch.stack([grid for grid, _ in made]), torch.stack([truth for _, truth in made]))
 
 
-def _draw(
-    rotation: float, scale: tuple[float, float], shift: float, flip: float, generator: Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """A: the 2 x 2 matrix and the offset of p = A q + offset, from the warped image's positions to the original's."""
-    turn, size, right, down, chance = torch.rand(5, generator=generator).tolist()
+def _one_warp(
+    size: int, bend: float, rotation: float, scale: tuple[float, float], shift: float, flip: float, generator: Generator
+) -> tuple[Tensor, Tensor]:
+    """p = A q + offset + spline(q), in the original, at all pixels q of the warped image, and its inverse at all p.
+
+    The 2 x 2 matrix A turns, scales and mirrors. The inverse is found by fixed-point iteration.
+    """
+    turn, larger, right, down, chance = torch.rand(5, generator=generator).tolist()
     angle = math.radians((2 * turn - 1) * rotation)
-    times = scale[0] + size * (scale[1] - scale[0])
+    times = scale[0] + larger * (scale[1] - scale[0])
     matrix = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]]) / times
     if chance < flip:
         matrix[0] *= -1
-    return matrix, 2 * shift * (2 * np.array([right, down]) - 1)
-
-
-def _one_warp(
-    size: int, bend: float, matrix: np.ndarray, offset: np.ndarray, generator: Generator
-) -> tuple[Tensor, Tensor]:
-    """p = A q + offset + spline(q) at all pixels q, and its inverse at all pixels p, by fixed-point iteration."""
+    offset = 2 * shift * (2 * np.array([right, down]) - 1)
     pixels = cell_centres((size, size)).double().numpy()
     ticks = np.linspace(-1, 1, CONTROLS)
     controls = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
