@@ -35,15 +35,10 @@ class EncoderBlock(nn.Module):
 
     def __init__(self, channels: int, depth: int) -> None:
         super().__init__()
-        self.residual = nn.Sequential(
-            nn.InstanceNorm2d(channels),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(channels, channels, 3, padding=1),
-            nn.InstanceNorm2d(channels),
-            nn.LeakyReLU(0.2),
-            nn.Conv2d(channels, depth, 3, padding=1),
-            nn.AvgPool2d(2),
-        )
+        residual: list[nn.Module] = []
+        for out in (channels, depth):
+            residual += [nn.InstanceNorm2d(channels), nn.LeakyReLU(0.2), nn.Conv2d(channels, out, 3, padding=1)]
+        self.residual = nn.Sequential(*residual, nn.AvgPool2d(2))
         self.shortcut = nn.Sequential(nn.AvgPool2d(2), nn.Conv2d(channels, depth, 1))
 
     def forward(self, h: Tensor) -> Tensor:
@@ -60,8 +55,7 @@ class Encoder(nn.Module):
 
     def __init__(self, width: int = 64, blocks: int = 4, nz: int = 8) -> None:
         super().__init__()
-        self.config = {"width": width, "blocks": blocks, "nz": nz}
-        shared.check_settings("BicycleGAN's encoder", **self.config)
+        self.config = shared.check_settings("BicycleGAN's encoder", width=width, blocks=blocks, nz=nz)
         depths = [width * min(i + 1, 4) for i in range(blocks + 1)]
         self.first = nn.Conv2d(3, width, 4, 2, 1)
         self.blocks = nn.Sequential(*(EncoderBlock(depths[i], depths[i + 1]) for i in range(blocks)))
@@ -116,9 +110,8 @@ class BicycleGAN:
             "generator": generator, "encoder": encoder,
             "discriminator": discriminator, "discriminator_2": discriminator_2,
         }  # fmt: skip
-        self.optimisers = {
-            name: torch.optim.Adam(network.parameters(), lr=lr, betas=betas) for name, network in self.networks.items()
-        }
+        adam = partial(torch.optim.Adam, lr=lr, betas=betas)
+        self.optimisers = {name: adam(network.parameters()) for name, network in self.networks.items()}
 
     def update(self, batch: PairBatch) -> dict[str, Tensor]:
         """One step of G and E, then one of D and D2; returns the loss terms, unweighted.
@@ -136,28 +129,22 @@ class BicycleGAN:
         random = self.generator(x, z)
         mu, logvar = self.encoder(y)
         encoded = self.generator(x, reparameterise(mu, logvar, noise))
-        self.discriminator.requires_grad_(False)
-        self.discriminator_2.requires_grad_(False)
+        # G learns through E's reading of its picture, but E does not: together they could hide z in it
+        nn.ModuleList([self.encoder, self.discriminator, self.discriminator_2]).requires_grad_(False)
         terms = {
             "adversarial": shared.least_squares(self.discriminator(encoded), 1.0),
             "adversarial_2": shared.least_squares(self.discriminator_2(random), 1.0),
             "reconstruction": F.l1_loss(encoded, y),
-            "latent": F.l1_loss(self._read(random), z),
+            "latent": F.l1_loss(self.encoder(random)[0], z),
             "kl": kl_loss(mu, logvar),
         }
+        self.encoder.requires_grad_(True)
         total = sum(self.weights[name] * term for name, term in terms.items())
         shared.descend(total, self.optimisers["generator"], self.optimisers["encoder"])
         for name, real, made in (("discriminator", y, encoded), ("discriminator_2", others, random)):
             terms[name] = shared.judged(self.networks[name].requires_grad_(True), real, made)
             shared.descend(terms[name], self.optimisers[name])
         return {name: term.detach() for name, term in terms.items()}
-
-    def _read(self, random: Tensor) -> Tensor:
-        """E's mean code of G's picture, through which G learns but E does not: together they could hide z in it."""
-        self.encoder.requires_grad_(False)
-        mu, _ = self.encoder(random)
-        self.encoder.requires_grad_(True)
-        return mu
 
 
 def reparameterise(mu: Tensor, logvar: Tensor, noise: Tensor) -> Tensor:

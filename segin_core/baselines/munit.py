@@ -150,11 +150,10 @@ class Generator(nn.Module):
         blocks: int = 4, mlp_width: int = 256,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.config = {
-            "width": width, "style_dim": style_dim, "downsamplings": downsamplings,
-            "style_downsamplings": style_downsamplings, "blocks": blocks, "mlp_width": mlp_width,
-        }  # fmt: skip
-        shared.check_settings("MUNIT's generator", **self.config)
+        self.config = shared.check_settings(
+            "MUNIT's generator", width=width, style_dim=style_dim, downsamplings=downsamplings,
+            style_downsamplings=style_downsamplings, blocks=blocks, mlp_width=mlp_width,
+        )  # fmt: skip
         self.content_encoder = ContentEncoder(width, downsamplings, blocks)
         self.style_encoder = StyleEncoder(width, style_downsamplings, style_dim)
         numbers = blocks * 2 * 2 * width * 2**downsamplings
@@ -201,8 +200,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, width: int = 64, *, layers: int = 4, scales: int = 3) -> None:
         super().__init__()
-        self.config = {"width": width, "layers": layers, "scales": scales}
-        shared.check_settings("MUNIT's discriminator", **self.config)
+        self.config = shared.check_settings("MUNIT's discriminator", width=width, layers=layers, scales=scales)
         depths = [3, *(width * 2**i for i in range(layers))]
         self.scales = nn.ModuleList(
             nn.Sequential(*halving(depths, nn.LeakyReLU(0.2)), nn.Conv2d(depths[-1], 1, 1)) for _ in range(scales)
@@ -271,10 +269,8 @@ class MUNIT:
             "discriminator_x": discriminator_x, "discriminator_y": discriminator_y,
         }  # fmt: skip
         pairs = {"generators": (generator_x, generator_y), "discriminators": (discriminator_x, discriminator_y)}
-        self.optimisers = {
-            kind: torch.optim.Adam([*x.parameters(), *y.parameters()], lr=lr, betas=betas, weight_decay=weight_decay)
-            for kind, (x, y) in pairs.items()
-        }
+        adam = partial(torch.optim.Adam, lr=lr, betas=betas, weight_decay=weight_decay)
+        self.optimisers = {kind: adam([*x.parameters(), *y.parameters()]) for kind, (x, y) in pairs.items()}
 
     def update(self, batch: PairBatch) -> dict[str, Tensor]:
         """One step of the discriminators, then one of the generators; returns the loss terms, unweighted.

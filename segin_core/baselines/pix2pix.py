@@ -17,11 +17,6 @@ NORMAL = partial(nn.init.normal_, std=0.02)  # how pix2pix's weights start
 DROPOUTS = 3  # up-convolutions that dropout follows, from the bottleneck on
 
 
-def present(*modules: nn.Module | None) -> nn.Sequential:
-    """Those of the modules that there are, one after the other."""
-    return nn.Sequential(*(module for module in modules if module is not None))
-
-
 class UNet(nn.Module):
     """`depth` halvings down to 1 x 1 and as many doublings back, each fed the down map of its size too (a skip).
 
@@ -45,13 +40,14 @@ class UNet(nn.Module):
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         for i, (channels, code, out) in enumerate(zip([3, *depths[:-1]], codes, depths, strict=True)):
             convolution = nn.Conv2d(channels + code, out, 4, 2, 1, bias=bias)
-            between = norm(out) if 0 < i < last else None
-            self.down.append(present(nn.LeakyReLU(0.2) if i else None, convolution, between))
+            layers = nn.LeakyReLU(0.2) if i else None, convolution, norm(out) if 0 < i < last else None
+            self.down.append(nn.Sequential(*filter(None, layers)))
         outs = [*depths[-2::-1], 3]
         for i, (channels, out) in enumerate(zip([depths[-1], *(2 * out for out in outs[:-1])], outs, strict=True)):
             convolution = nn.ConvTranspose2d(channels, out, 4, 2, 1, bias=bias or i == last)
             dropped = nn.Dropout(dropout) if dropout is not None and i < min(DROPOUTS, last) else None
-            self.up.append(present(nn.ReLU(), convolution, norm(out) if i < last else None, dropped))
+            layers = nn.ReLU(), convolution, norm(out) if i < last else None, dropped
+            self.up.append(nn.Sequential(*filter(None, layers)))
 
     def forward(self, x: Tensor, z: Tensor | None = None) -> Tensor:
         self._check(x, z)
@@ -125,9 +121,8 @@ class Pix2Pix:
     ) -> None:  # fmt: skip
         self.generator, self.discriminator, self.l1 = generator, discriminator, l1
         self.networks: dict[str, nn.Module] = {"generator": generator, "discriminator": discriminator}
-        self.optimisers = {
-            name: torch.optim.Adam(network.parameters(), lr=lr, betas=betas) for name, network in self.networks.items()
-        }
+        adam = partial(torch.optim.Adam, lr=lr, betas=betas)
+        self.optimisers = {name: adam(network.parameters()) for name, network in self.networks.items()}
 
     def update(self, batch: PairBatch) -> dict[str, Tensor]:
         """One step of D, then one of G, on images on the networks' device; returns the loss terms, unweighted."""

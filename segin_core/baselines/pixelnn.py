@@ -33,14 +33,12 @@ class Regressor(nn.Module):
 
     def __init__(self, width: int = 128) -> None:
         super().__init__()
-        self.config = {"width": width}
-        check_settings("PixelNN's regressor", **self.config)
-        self.columns = nn.ModuleDict(
-            {
-                layer: nn.Sequential(nn.Conv2d(depth, width, 1, bias=False), nn.BatchNorm2d(width))
-                for layer, depth in zip(LAYERS, VGG_DEPTHS, strict=True)
-            }
-        )
+        self.config = check_settings("PixelNN's regressor", width=width)
+        columns = {
+            layer: nn.Sequential(nn.Conv2d(depth, width, 1, bias=False), nn.BatchNorm2d(width))
+            for layer, depth in zip(LAYERS, VGG_DEPTHS, strict=True)
+        }
+        self.columns = nn.ModuleDict(columns)
         self.hidden = nn.Sequential(nn.Conv2d(width, width, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU())
         self.out = nn.Conv2d(width, 3, 1)
 
@@ -146,26 +144,20 @@ def _search_one(query: Tensor, exemplar: Tensor, window: int | None) -> tuple[Te
     whole = window is None or window >= max(height, width)
     before, after = (height + width,) * 2 if whole else (window // 2, window - 1 - window // 2)
     rows = max(1, min(BLOCK // (width * height * width), window or height))
-    near_x = _near(torch.arange(width), torch.arange(width), before, after)
+    ones = (torch.ones(side, side, dtype=torch.bool, device=query.device) for side in (height, width))
+    near_y, near_x = (each.triu(-before).tril(after) for each in ones)  # along one axis: places of x, of the exemplar
     positions, scores = [], []
     for top in range(0, height, rows):
         bottom, first = min(top + rows, height), max(0, top - before)
         strip, area = query[:, top:bottom], exemplar[:, first : bottom + after]
         similarity = rearrange(strip, "c h w -> (h w) c") @ rearrange(area, "c h w -> c (h w)")
         if not whole:
-            near_y = _near(torch.arange(top, bottom), torch.arange(first, first + area.shape[1]), before, after)
-            near = near_y[:, None, :, None] & near_x[None, :, None, :]
-            similarity.masked_fill_(~near.view_as(similarity).to(similarity.device), -torch.inf)
+            near = near_y[top:bottom, None, first : bottom + after, None] & near_x[:, None]
+            similarity.masked_fill_(~near.view_as(similarity), -torch.inf)
         score, position = similarity.max(dim=1)
         positions.append(position + first * width)
         scores.append(score)
     return torch.cat(positions).view(height, width), torch.cat(scores).view(height, width)
-
-
-def _near(here: Tensor, there: Tensor, before: int, after: int) -> Tensor:
-    """Which places of the exemplar lie in the window of which place of x: n, m -> n m."""
-    offset = there[None, :] - here[:, None]
-    return (offset >= -before) & (offset <= after)
 
 
 def compose(fx: Tensor, smooth: Tensor, pictures: Tensor, found: PixelMatch) -> Tensor:
@@ -206,8 +198,8 @@ def auxiliary_image(
     check_pictures(x, x_r)
     fx, fr = regress(x, regressor, features), regress(x_r, regressor, features)
     triples = zip(fx.split(1), fr.split(1), r.split(1), strict=True)  # one at a time, for descriptors are large
-    made = [outputs(a[0], b, c, features, neighbours=(1,), windows=(window,)) for a, b, c in triples]
-    return torch.stack([picture for each in made for picture in each.values()])
+    made = (outputs(a[0], b, c, features, neighbours=(1,), windows=(window,)) for a, b, c in triples)
+    return torch.stack([pictures[1, window] for pictures in made])
 
 
 def enlarged(maps: Tensor, size: Sequence[int]) -> Tensor:

@@ -29,11 +29,12 @@ def start_(network: nn.Module, weights: Callable[[Tensor], Tensor]) -> None:
             nn.init.normal_(module.weight, 1.0, 0.02)
 
 
-def check_settings(what: str, least: int = 1, **settings: int) -> None:
-    """Raise InputError for the first setting below `least`; `what` names the network."""
+def check_settings(what: str, least: int = 1, **settings: int) -> dict[str, int]:
+    """The settings, of which none may be below `least`: else InputError for the first; `what` names the network."""
     for name, value in settings.items():
         if value < least:
             raise InputError(f"{what}: {name}={value} must be at least {least}")
+    return settings
 
 
 def check_sides(images: Tensor, what: str, *, multiple: int = 1, least: int = 1) -> None:
