@@ -9,7 +9,7 @@ import yaml
 
 from notebooks import STEPS
 from segin_core.book import ledger as claims
-from segin_core.book.ledger import Verdict, load_ledger, outcome, verdicts
+from segin_core.book.ledger import Verdict, load_ledger, outcome, outcomes
 from segin_core.book.ledger.result_files import evidence
 from segin_core.book.paths import result_file, results_of
 from segin_core.errors import InputError
@@ -347,10 +347,10 @@ def test_verdict_of_an_order(paper, interval, verdict) -> None:
 
 
 def test_the_papers_order_knows_which_way_is_better() -> None:
-    assert verdicts.paper_order(54.5, 75.4, "frechet") == 1
-    assert verdicts.paper_order(0.145, 0.012, "diversity") == 1
-    assert verdicts.paper_order(0.145, 0.301, "diversity") == -1
-    assert verdicts.paper_order(0.112, 0.112, "to_truth") == 0
+    assert outcomes.paper_order(54.5, 75.4, "frechet") == 1
+    assert outcomes.paper_order(0.145, 0.012, "diversity") == 1
+    assert outcomes.paper_order(0.145, 0.301, "diversity") == -1
+    assert outcomes.paper_order(0.112, 0.112, "to_truth") == 0
 
 
 @pytest.mark.parametrize(
@@ -380,13 +380,13 @@ def test_verdict_of_several_parts(parts, verdict) -> None:
     ],
 )
 def test_verdict_of_less(smaller, larger, verdict) -> None:
-    assert Verdict.of_order(1, verdicts.lead(smaller, larger)) is verdict
+    assert Verdict.of_order(1, outcomes.lead(smaller, larger)) is verdict
 
 
 def test_ratio_bounds_are_the_extremes() -> None:
     corners = [a / b for a in (1, 2) for b in (4, 5)]
-    assert verdicts.ratio((1, 2), (4, 5)) == (min(corners), max(corners))
-    assert verdicts.ratio((1, 2), (0, 5)) == (0.2, float("inf"))
+    assert outcomes.ratio((1, 2), (4, 5)) == (min(corners), max(corners))
+    assert outcomes.ratio((1, 2), (0, 5)) == (0.2, float("inf"))
 
 
 @pytest.mark.parametrize(
@@ -405,7 +405,7 @@ def test_ratio_bounds_are_the_extremes() -> None:
     ],
 )
 def test_the_papers_metrics_are_told_from_others(column, name, same) -> None:
-    assert verdicts.is_papers_metric(column, name) is same
+    assert outcomes.is_papers_metric(column, name) is same
 
 
 @pytest.mark.parametrize(

@@ -29,12 +29,11 @@ def image_grid(
     for i, row in enumerate(rows):
         for j, axis in enumerate(axes[i]):
             axis.set(xticks=[], yticks=[])
-            axis.spines[:].set(color="0.8", linewidth=0.5)
-            if j < len(row) and row[j] is not None:
+            shown = j < len(row) and row[j] is not None
+            axis.spines[:].set(color="0.8", linewidth=0.5, visible=shown)
+            if shown:
                 picture = from_bytes(row[j]) if row[j].dtype == torch.uint8 else row[j]
                 axis.imshow(to_pil(picture), cmap="gray", vmin=0, vmax=255)
-            else:
-                axis.spines[:].set_visible(False)
             if i == 0:
                 axis.set_title(columns[j], fontsize=9)
         if i < len(row_labels):

@@ -16,9 +16,6 @@ from segin_core.book.paths import project_root
 from segin_core.book.strict_yaml import read_yaml
 from segin_core.errors import InputError
 
-INJECTED = "# Parameters"  # first line of the cell that papermill adds behind the one tagged `parameters`
-
-
 # What a parameter may be, in words that stand beside it: `steps: Count = 1300  # optimiser steps`.
 Count = Annotated[int, Field(ge=1)]
 Whole = Annotated[int, Field(ge=0)]
@@ -149,8 +146,9 @@ def check_parameters(namespace: dict[str, Any]) -> Callable[[], dict[str, Any]]:
             raise InputError("parameters: run the cell that declares them, `edition: str = ...` first, then this one.")
         return {name: _check(namespace[name], kind, "parameters", name) for name, kind in declared.items()}
 
-    injected = [cell for cell in history or () if cell.partition("\n")[0].strip() == INJECTED][-1:]
-    lines = ast.parse("".join(injected)).body
+    # papermill's cell, the one behind the parameters, is told by its first line
+    injected = [cell for cell in history or () if cell.partition("\n")[0].strip() == "# Parameters"]
+    lines = ast.parse("".join(injected[-1:])).body
     _know(in_force(), [ast.unparse(line.targets[0]) for line in lines if isinstance(line, ast.Assign)], "parameters")
     return in_force
 
