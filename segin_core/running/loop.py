@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import safetensors.torch
 import torch
 from torch import Generator, Tensor, nn
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from segin_core.errors import InputError
@@ -61,7 +61,7 @@ def train(
     origin: dict[str, Any], device: str = "cpu", precision: str = "bf16", lr_decay: float = 0.0,
     checkpoint_every: int = 250, log_every: int = 10, on_sample: Callable[[int], None] = lambda step: None,
     sample_every: int = 500, collapse_after: int = 300, workers: int = 0, progress: bool = True,
-) -> Training:  # fmt: skip  # fmt: skip
+) -> Training:  # fmt: skip
     """Train until `steps` steps are done, from the last checkpoint of the same identity if there is one.
 
     However a run was stopped (a key in the notebook, kill -9), the same call goes on from that checkpoint and ends as
@@ -79,17 +79,19 @@ def train(
     """
     _check(precision, lr_decay, checkpoint_every, log_every, steps=steps, sample_every=sample_every)
     checkpoint, kind = checkpoint_path(folder, identity), torch.device(device).type
-    for network in method.networks.values():  # parts that a step had frozen when it was stopped learn again
-        network.to(device, memory_format=torch.channels_last).requires_grad_(True)
+    networks = nn.ModuleDict(method.networks).to(device, memory_format=torch.channels_last)
+    networks.requires_grad_(True)  # parts that a step had frozen when it was stopped learn again
     if not checkpoint.is_file():
         if any(optimiser.state for optimiser in method.optimisers.values()):
             raise InputError("these networks were trained under other settings before; build them and the method anew")
         save(method, checkpoint, State(origin, _built(method)))
     state = resume(method, checkpoint)
     if state.step == 0:
-        _sample(method, on_sample, 0)
+        _sample(networks, on_sample, 0)
     todo = range(state.step, steps)
-    ready = _made_ahead(batches, todo, workers=workers, pin_memory=kind == "cuda")
+    # made ahead, in their order; a generator is given, so that the global one stays as it is
+    how = {"num_workers": workers, "pin_memory": kind == "cuda", "generator": Generator()}
+    ready = iter(DataLoader(todo, batch_size=None, collate_fn=batches, **how))
     recent: list[dict[str, Tensor]] = []
     bar = tqdm(todo, initial=state.step, total=steps, disable=not progress, mininterval=5, desc="training")
     for step in bar:
@@ -97,7 +99,10 @@ def train(
         batch = next(ready)
         state.waited += time.perf_counter() - started
         batch = type(batch)(*(p.to(device, non_blocking=True, memory_format=torch.channels_last) for p in batch))
-        _prepare(method, decay_factor(step, steps, lr_decay))
+        networks.train()
+        for optimiser in method.optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = optimiser.defaults["lr"] * decay_factor(step, steps, lr_decay)
         with torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"):
             recent.append(method.update(batch))
         state.step = step + 1
@@ -111,39 +116,11 @@ def train(
             recent = []
             bar.set_postfix({name[:5]: f"{value:.3g}" for name, value in means.items()}, refresh=False)
         if state.step % sample_every == 0 or state.step == steps:
-            _sample(method, on_sample, state.step)
+            _sample(networks, on_sample, state.step)
         if state.step % checkpoint_every == 0 or state.step == steps:
             save(method, checkpoint, state)
-    for network in method.networks.values():
-        network.eval()
+    networks.eval()
     return Training(state.history, state.origin, state.waited / state.seconds)
-
-
-def _made_ahead(
-    batches: Callable[[int], Sequence[Tensor]], steps: range, *, workers: int, pin_memory: bool
-) -> Iterator[Sequence[Tensor]]:
-    """The batches of these steps in their order; the loader gets a generator, so that the global one stays as it is."""
-    how = {"num_workers": workers, "pin_memory": pin_memory, "generator": Generator()}
-    return iter(DataLoader(_Steps(batches), batch_size=None, sampler=steps, **how))
-
-
-def _prepare(method: Method, decay: float) -> None:
-    """Networks in training mode, learning rates as large as this step's decay leaves them."""
-    for network in method.networks.values():
-        network.train()
-    for optimiser in method.optimisers.values():
-        for group in optimiser.param_groups:
-            group["lr"] = optimiser.defaults["lr"] * decay
-
-
-class _Steps(Dataset):
-    """The batches as a data set: item `step` is what that step sees."""
-
-    def __init__(self, batches: Callable[[int], Sequence[Tensor]]) -> None:
-        self.batches = batches
-
-    def __getitem__(self, step: int) -> Sequence[Tensor]:
-        return self.batches(step)
 
 
 def _check(precision: str, lr_decay: float, checkpoint_every: int, log_every: int, **counts: int) -> None:
@@ -209,9 +186,8 @@ def resume(method: Method, path: Path) -> State:
     return State(**description)
 
 
-def _sample(method: Method, on_sample: Callable[[int], None], step: int) -> None:
-    for network in method.networks.values():
-        network.eval()
+def _sample(networks: nn.Module, on_sample: Callable[[int], None], step: int) -> None:
+    networks.eval()
     before = random_state()
     with torch.no_grad():
         on_sample(step)
