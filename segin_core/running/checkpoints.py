@@ -94,13 +94,11 @@ def below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def load_state(model: torch.nn.Module, tensors: dict[str, Tensor], path: str | Path) -> None:
     """Load weights, or say in one sentence which do not fit: a checkpoint of another width, say."""
-    own = model.state_dict()
-    for name in sorted(own.keys() | tensors.keys()):
-        here, there = own.get(name), tensors.get(name)
-        if here is None or there is None or here.shape != there.shape:
-            have, want = (None if t is None else tuple(t.shape) for t in (there, here))
+    have, want = ({name: tuple(t.shape) for name, t in state.items()} for state in (tensors, model.state_dict()))
+    for name in sorted(have.keys() | want.keys()):
+        if have.get(name) != want.get(name):
             raise InputError(
-                f"{path}: {name} is {have or 'absent'} in the file and {want or 'absent'} in the network; "
-                "the checkpoint is of another width or architecture, use the settings it was trained with"
+                f"{path}: {name} is {have.get(name, 'absent')} in the file and {want.get(name, 'absent')} in the "
+                "network; the checkpoint is of another width or architecture, use the settings it was trained with"
             )
     model.load_state_dict(tensors)

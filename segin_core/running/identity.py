@@ -63,12 +63,9 @@ def source_digest(*objects: Any, packages: Iterable[str] = ()) -> str:
         else:
             texts.append(textwrap.dedent(inspect.getsource(each)))
     texts += [file.read_text(encoding="utf-8") for file in source_files(*files, root=ROOT)]
-    digest = sha256()
-    for text in texts:
-        digest.update(ast.unparse(_WithoutDocstrings().visit(ast.parse(text))).encode() + b"\0")
-    for name in sorted(packages):
-        digest.update(f"{name}=={version(name)}\0".encode())
-    return digest.hexdigest()
+    parts = [ast.unparse(_WithoutDocstrings().visit(ast.parse(text))) for text in texts]
+    parts += [f"{name}=={version(name)}" for name in sorted(packages)]
+    return sha256("".join(f"{part}\0" for part in parts).encode()).hexdigest()
 
 
 class _WithoutDocstrings(ast.NodeTransformer):
@@ -97,10 +94,7 @@ def imported_files(text: str, *, root: Path, package: str = "") -> set[Path]:
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
             base = ".".join([*above, *filter(None, [node.module])])
             names |= {base, *(f"{base}.{alias.name}" for alias in node.names)}
-    return {file for name in names if name.split(".")[0] == PACKAGE for file in _files(name, root)}
-
-
-def _files(name: str, root: Path) -> set[Path]:
-    """The file of a dotted name and the __init__ files above it; those of a module, where a function is named."""
-    stems = [root.joinpath(*name.split(".")[:depth]) for depth in range(1, name.count(".") + 2)]
+    paths = [name.split(".") for name in names if name.split(".")[0] == PACKAGE]
+    # the __init__ files above it come with a module's own; of a function that is named, those of its module
+    stems = {root.joinpath(*path[:depth]) for path in paths for depth in range(1, len(path) + 1)}
     return {file for stem in stems for file in (stem / "__init__.py", stem.with_suffix(".py")) if file.is_file()}
