@@ -46,13 +46,6 @@ def match(fx: Tensor, fr: Tensor, patch: int = 3) -> tuple[Tensor, Tensor]:
     As many rows of x at a time as fit in BLOCK, so memory does not grow with x's height. Raises InputError for an even
     patch, or maps that do not go together.
     """
-    _check_maps(fx, fr, patch)
-    with torch.no_grad(), torch.autocast(fx.device.type, enabled=False):  # similarities in bf16 would tie
-        found = [_match_one(x.float(), r.float(), patch) for x, r in zip(fx, fr, strict=True)]
-    return torch.stack([index for index, _ in found]), torch.stack([score for _, score in found])
-
-
-def _check_maps(fx: Tensor, fr: Tensor, patch: int) -> None:
     if patch < 1 or patch % 2 == 0:
         raise InputError(f"patch={patch}: the patch size k of Eq. 1 must be odd and positive, such as 1, 3 or 5")
     if fx.ndim != 4 or fr.ndim != 4 or fx.shape[:2] != fr.shape[:2]:
@@ -65,6 +58,9 @@ def _check_maps(fx: Tensor, fr: Tensor, patch: int) -> None:
             f"feature maps of {fx.shape[2]} x {fx.shape[3]} and {fr.shape[2]} x {fr.shape[3]} cells are smaller than a "
             f"patch of {patch} x {patch}; use larger images, a shallower layer or a smaller patch"
         )
+    with torch.no_grad(), torch.autocast(fx.device.type, enabled=False):  # similarities in bf16 would tie
+        found = [_match_one(x.float(), r.float(), patch) for x, r in zip(fx, fr, strict=True)]
+    return torch.stack([index for index, _ in found]), torch.stack([score for _, score in found])
 
 
 def _match_one(fx: Tensor, fr: Tensor, patch: int) -> tuple[Tensor, Tensor]:
@@ -113,15 +109,14 @@ def _sum_along_diagonals(products: Tensor, vertical: Tensor, total: Tensor) -> T
     height, width, rows_r, columns_r = total.shape
     radius = (len(products) - height) // 2
     vertical.copy_(products[radius : radius + height])
-    for d in range(-radius, radius + 1):
-        if d:
-            to, take = _overlap(rows_r, d)
-            vertical[:, :, to] += products[radius + d : radius + d + height, :, take]
+    shifts = [d for d in range(-radius, radius + 1) if d]
+    for d in shifts:
+        to, take = _overlap(rows_r, d)
+        vertical[:, :, to] += products[radius + d : radius + d + height, :, take]
     total.copy_(vertical)
-    for d in range(-radius, radius + 1):
-        if d:
-            (to_x, take_x), (to_r, take_r) = _overlap(width, d), _overlap(columns_r, d)
-            total[:, to_x, :, to_r] += vertical[:, take_x, :, take_r]
+    for d in shifts:
+        (to_x, take_x), (to_r, take_r) = _overlap(width, d), _overlap(columns_r, d)
+        total[:, to_x, :, to_r] += vertical[:, take_x, :, take_r]
     return total
 
 

@@ -173,18 +173,14 @@ class Translator(nn.Module):
         for block in self.encoder:
             h = block(h)
             encoded.append(h)
-        h = self.bottleneck(h)
-        image = self._decode_image(h, encoded).float()
+        h = image = self.bottleneck(h)
+        for i, block in enumerate(self.image_decoder):
+            image = block(image, encoded[BLOCKS - 2 - i] if i < SKIPS else None)
+            if i < 3:
+                image = self.dropout(image)
         mask = None if self.mask_decoder is None else torch.sigmoid(self.mask_decoder(h).float())
         # Both squashed in fp32: in bf16 a nearly white output is exactly 1, and its gradient exactly 0.
-        return Translation(torch.tanh(image), mask)
-
-    def _decode_image(self, h: Tensor, encoded: list[Tensor]) -> Tensor:
-        for i, block in enumerate(self.image_decoder):
-            h = block(h, encoded[BLOCKS - 2 - i] if i < SKIPS else None)
-            if i < 3:
-                h = self.dropout(h)
-        return h
+        return Translation(torch.tanh(image.float()), mask)
 
     def _check(self, x: Tensor, w: Tensor) -> None:
         channels, multiple = self.config["x_channels"], 2 ** self.config["downsamplings"]
