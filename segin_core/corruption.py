@@ -24,7 +24,7 @@ def shift_patches(
         for _ in range(_integer(count, generator)):
             side = _pixels(size, image, generator)
             dy, dx = ((2 * _integer((0, 1), generator) - 1) * _pixels(shift, image, generator) for _ in range(2))
-            top, left = _corner(image, side, generator)
+            top, left = _corner(image, (side, side), generator)
             to_top = min(max(top + dy, 0), image.shape[1] - side)
             to_left = min(max(left + dx, 0), image.shape[2] - side)
             patch = image[:, top : top + side, left : left + side].clone()
@@ -41,7 +41,7 @@ def repeat_pattern(
     for image in damaged:
         for _ in range(_integer(count, generator)):
             side = _pixels(size, image, generator)
-            top, left = _corner(image, side, generator)
+            top, left = _corner(image, (side, side), generator)
             rows, columns = _integer(repeats, generator), _integer(repeats, generator)
             tiles = image[:, top : top + side, left : left + side].repeat(1, rows, columns)
             tiles = tiles[:, : image.shape[1], : image.shape[2]]
@@ -98,14 +98,13 @@ def draft_corruption(
     for image in damaged:
         for _ in range(_integer(squares, generator)):
             side = _pixels(square, image, generator)
-            top, left = _corner(image, side, generator)
+            top, left = _corner(image, (side, side), generator)
             image[:, top : top + side, left : left + side] = 1  # white
     return damaged
 
 
 def _uniform(bounds: Range, generator: Generator) -> float:
-    low, high = bounds
-    return low + (high - low) * torch.rand((), generator=generator).item()
+    return bounds[0] + (bounds[1] - bounds[0]) * torch.rand((), generator=generator).item()
 
 
 def _integer(bounds: tuple[int, int], generator: Generator) -> int:
@@ -118,7 +117,6 @@ def _pixels(share: Range, image: Tensor, generator: Generator) -> int:
     return max(1, round(_uniform(share, generator) * image.shape[1]))
 
 
-def _corner(image: Tensor, size: int | tuple[int, int], generator: Generator) -> tuple[int, int]:
-    """A random top-left corner at which a patch of this size (side, or height and width) fits into c h w."""
-    height, width = (size, size) if isinstance(size, int) else size
-    return _integer((0, image.shape[1] - height), generator), _integer((0, image.shape[2] - width), generator)
+def _corner(image: Tensor, size: tuple[int, int], generator: Generator) -> tuple[int, int]:
+    """A random top-left corner at which a patch of this height and width fits into c h w."""
+    return _integer((0, image.shape[1] - size[0]), generator), _integer((0, image.shape[2] - size[1]), generator)

@@ -57,8 +57,7 @@ def translate(
     if 2 * sum(x_picture.histogram()[:128]) > x_picture.width * x_picture.height:
         advice = f"{'leave out' if invert else 'try'} --invert (invert=True)"
         warnings.warn(f"most of the input is dark, but a sketch has dark lines on white: {advice}", stacklevel=2)
-    x = to_tensor(on_square(x_picture, size))[None]
-    r = to_tensor(on_square(r_picture, size))[None]
+    x, r = (to_tensor(on_square(picture, size))[None] for picture in (x_picture, r_picture))
     features = VGGFeatures(settings["source"], (settings["layer"],))
     how = {name: settings[name] for name in ("layer", "patch", "blend")}
     w, index, score, grid = auxiliary_image(x, r, features, **how)

@@ -85,10 +85,9 @@ class VGGFeatures(nn.Module):
         loaded = trunk_weights() if source == "vgg16-hed" else vgg19_weights(weights)
         self.convolutions = nn.ModuleDict()
         for name in names[: deepest + 1]:
-            kernel, bias = (nn.Parameter(loaded[f"{name}.{part}"]) for part in ("weight", "bias"))
-            convolution = nn.Conv2d(*kernel.shape[1::-1], 3, padding=1, device="meta")  # nothing is drawn at random
-            convolution.weight, convolution.bias = kernel, bias
-            self.convolutions[name] = convolution
+            sizes = loaded[f"{name}.weight"].shape[1::-1]
+            self.convolutions[name] = nn.Conv2d(*sizes, 3, padding=1, device="meta")  # nothing is drawn at random
+        self.convolutions.load_state_dict({key: loaded[key] for key in self.convolutions.state_dict()}, assign=True)
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, rearrange(torch.tensor(values), "c -> c 1 1"), persistent=False)
         self.requires_grad_(False).eval()
