@@ -91,6 +91,18 @@ def test_a_shoe_in_two_categories_is_on_one_side():
     assert all(not one & other for one, other in combinations(numbers, 2))
 
 
+def test_colourways_are_whole_products_of_two_photos_or_more():
+    photos = [Path(f"{7000000 + i}.{colour}.jpg") for i in range(60) for colour in range(1 + i % 3)]
+    parts = split_by_product(photos)
+    several = {product(path) for path in parts["train"] + parts["colourways"]}
+    several = {name for name in several if sum(product(path) == name for path in photos) > 1}
+    chosen = {product(path) for path in parts["colourways"]}
+    assert len(chosen) == len(several) // 4 > 3 and chosen < several
+    assert parts["colourways"] == sorted(path for path in photos if product(path) in chosen)
+    assert sorted(path for part in parts.values() for path in part) == sorted(photos)
+    assert "colourways" not in split_by_product([path for path in photos if path.name.endswith(".0.jpg")])
+
+
 def test_given_split(flat, tmp_path):
     own = tmp_path / "own"
     for i, path in enumerate(find_pictures(flat)):
@@ -262,7 +274,9 @@ def test_unwritable_cache(flat, tmp_path):
 @pytest.mark.skipif(not (DATA / "ut-zap50k").is_dir(), reason="no UT-Zap50K beside the project")
 def test_the_split_of_real_photos_never_changes():
     parts = split_by_product(find_pictures(DATA / "ut-zap50k"))
-    assert {part: len(found) for part, found in parts.items()} == dict(zip(PARTS, (9500, 300, 200, 200), strict=True))
+    sizes = {part: len(found) for part, found in parts.items()}
+    assert sizes == dict(zip((*PARTS, "colourways"), (8829, 300, 200, 200, 671), strict=True))
+    assert len({product(path) for path in parts["colourways"]}) == 300
     names = " ".join(sorted(path.name for path in parts["test"]))
     assert sha256(names.encode()).hexdigest() == "581d3683b123b0fd3f6766d26e0906032340a291e8ad4fa6d29ed98c1890aef2"
     numbers = [{path.name.split("_")[-1].split(".")[0] for path in found} for found in parts.values()]

@@ -6,19 +6,20 @@ import json
 
 from segin_core.book.paths import data_cache, runs
 from segin_core.data.pairs import PairFolder
-from segin_core.data.parts import PARTS
 from segin_core.errors import InputError
 
 
 def edition_pairs(edition: str, part: str, notebook: str = "data") -> PairFolder:
-    """The pairs of one of `PARTS` that an edition's data notebook prepared, or another one that prepares some.
+    """The pairs of a part of the data that an edition's data notebook prepared, or another one that prepares some.
 
-    Raises InputError if it has not run.
+    part: one of `parts.PARTS`, of photos "colourways" too. Raises InputError if the notebook has not run, and for a
+    part that it does not have.
     """
     file = runs(edition) / notebook / "dataset.json"
-    if part not in PARTS:
-        raise InputError(f"part={part!r} is unknown: choose one of {', '.join(PARTS)}.")
     if not file.is_file():
         where = f"runs/{edition}/{notebook}/dataset.json"
         raise InputError(f"{where} is missing: run the notebook {notebook.split('/')[0]} of this edition first.")
-    return PairFolder(data_cache() / json.loads(file.read_text(encoding="utf-8"))["folder"] / part)
+    described = json.loads(file.read_text(encoding="utf-8"))
+    if part not in described["counts"]:
+        raise InputError(f"part={part!r} is not in this data: choose one of {', '.join(described['counts'])}.")
+    return PairFolder(data_cache() / described["folder"] / part)

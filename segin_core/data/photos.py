@@ -20,12 +20,13 @@ from torch import Tensor
 from segin_core.data.cache import prepare_pairs
 from segin_core.data.hed import HED, thin_edges
 from segin_core.data.images import find_pictures, named_files, read_image, to_pil, to_tensor
-from segin_core.data.parts import PARTS, Limit, split_by_group
+from segin_core.data.parts import PARTS, SHARE, Limit, digest, grouped, split_by_group
 from segin_core.errors import InputError
 
 WHITE = 245  # 0..255: a pixel whose darkest channel is below is no background; JPEG's ripples stay above
 CATALOGUE_NUMBER = re.compile(r"_(\d{6,})$")  # UT-Zap50K's have six or seven digits
 HELD_OUT = {"test": 200, "validation": 300, "final": 200}  # photos; the first named is filled first
+COLOURWAYS = 300  # products of two colourways or more: a part of their own, whose right answers are known
 
 
 def product(photo: Path) -> str:
@@ -39,8 +40,21 @@ def product(photo: Path) -> str:
 
 
 def split_by_product(photos: Iterable[Path]) -> dict[str, list[Path]]:
-    """Whole products to the parts that are held out, the others to "train"; see `split_by_group`."""
-    return split_by_group(photos, product, HELD_OUT)
+    """Whole products to the parts that are held out, the others to "train"; see `split_by_group` and `set_apart`."""
+    return set_apart(split_by_group(photos, product, HELD_OUT))
+
+
+def set_apart(parts: dict[str, list[Path]]) -> dict[str, list[Path]]:
+    """The parts with "colourways" beside them: products of "train" of which there are two photos or more.
+
+    `COLOURWAYS` of them, at most a quarter of those there are, by the SHA-256 of their names; of no such products no
+    part is made. From one colourway's x and another one as r, the right answer is known: the other one.
+    """
+    several = {name: found for name, found in grouped(parts["train"], product).items() if len(found) > 1}
+    names = sorted(several, key=digest)[: min(COLOURWAYS, len(several) // SHARE)]
+    chosen = {photo for name in names for photo in several[name]}
+    train = [photo for photo in parts["train"] if photo not in chosen]
+    return parts | {"train": train} | ({"colourways": sorted(chosen)} if chosen else {})
 
 
 def split_as_given(train: Path, test: Path) -> dict[str, list[Path]]:
@@ -50,7 +64,7 @@ def split_as_given(train: Path, test: Path) -> dict[str, list[Path]]:
     """
     held_out = {part: count for part, count in HELD_OUT.items() if part != "test"}
     parts = {"test": find_pictures(test)} | split_by_group(find_pictures(train), product, held_out)
-    return {part: parts[part] for part in PARTS}
+    return set_apart({part: parts[part] for part in PARTS})
 
 
 def on_square(photo: Image.Image) -> Image.Image:
