@@ -5,6 +5,7 @@ import json
 import re
 import statistics
 import symtable
+from itertools import product
 from pathlib import Path
 
 import nbformat
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from check_html import check_notebook, toc_pages
-from notebooks import PUBLISHED, STEPS, load_index
+from notebooks import PUBLISHED, STEPS, all_steps, load_index, source, variants
 from segin_core.book.parameters import check_overrides, declared_parameters, load_overrides
 
 ROOT = Path(__file__).parent.parent
@@ -28,6 +29,7 @@ FORBIDDEN = {
 }
 
 notebooks = pytest.mark.parametrize("name", STEPS)
+VARIANTS = [(edition, name) for edition in EDITIONS for name in variants(edition)]
 
 
 @pytest.fixture(autouse=True)
@@ -194,17 +196,24 @@ def test_opens_and_ends_alike(name: str) -> None:
 @pytest.mark.parametrize("edition", EDITIONS)
 def test_edition_has_every_notebook(edition: str) -> None:
     found = {file.name for file in (ROOT / "params" / edition).iterdir()}
-    assert found == {f"{name}.yaml" for name in STEPS}
+    assert found == {f"{name}.yaml" for name in all_steps(edition)}
+
+
+@pytest.mark.parametrize(("edition", "name"), VARIANTS)
+def test_variants_are_notebooks_under_other_values_with_a_folder_of_their_own(edition: str, name: str) -> None:
+    notebook, _, variant = name.partition("-")
+    assert notebook in STEPS and variant not in EDITIONS  # its page would have the name of an edition's
+    values = load_overrides(edition, name)
+    assert values["run"] == name and values != load_overrides(edition, notebook) | {"run": name}
 
 
 def test_there_is_no_other_edition() -> None:
     assert {folder.name for folder in (ROOT / "params").iterdir()} == set(EDITIONS)
 
 
-@notebooks
-@pytest.mark.parametrize("edition", EDITIONS)
+@pytest.mark.parametrize(("edition", "name"), [*product(EDITIONS, STEPS), *VARIANTS])
 def test_overrides_are_known_and_reasoned(edition: str, name: str) -> None:
-    check_overrides(Path("book") / f"{name}.ipynb", load_overrides(edition, name))
+    check_overrides(source(name), load_overrides(edition, name))
     text = (ROOT / "params" / edition / f"{name}.yaml").read_text()
     if edition != "quick":  # quick is the default; plain papermill has only the file
         assert re.search(rf"^edition: {edition}\b", text, flags=re.MULTILINE)
@@ -225,7 +234,7 @@ def test_published_runs_agree_with_their_index() -> None:
     index = load_index()
     rows = {(edition, name) for name, editions in index.items() for edition in editions}
     assert {(file.parts[-3], file.stem) for file in COPIES if file.suffix == ".ipynb"} == rows
-    assert all(edition in PUBLISHED and name in STEPS for edition, name in rows)
+    assert all(edition in PUBLISHED and name in all_steps(edition) for edition, name in rows)
     for file in COPIES:
         edition, folder = file.parts[-3:-1]
         assert (folder, file.suffix) == ("notebooks", ".ipynb") or (

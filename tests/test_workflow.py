@@ -21,7 +21,7 @@ from PIL import Image
 
 from build_html import assemble, read_published
 from check_html import check_html, check_state, count_images, toc_pages
-from notebooks import STEPS, Step, inputs, load_index, results, steps
+from notebooks import STEPS, Step, all_steps, inputs, load_index, results, source, steps
 from sources import digest, sources
 
 ROOT = Path(__file__).parent.parent
@@ -50,7 +50,7 @@ def smoke() -> Path:
 
 
 def test_smoke_edition_is_whole(smoke: Path) -> None:
-    assert {file.stem for file in (smoke / "notebooks").glob("*.ipynb")} == set(STEPS)
+    assert {file.stem for file in (smoke / "notebooks").glob("*.ipynb")} == set(all_steps("smoke"))
     assert check_html(smoke / "site", smoke / "html/_build/html", "smoke") == []
 
 
@@ -181,7 +181,8 @@ def planned(clone: Path, edition: str = "smoke", run_which: str = "edition") -> 
     config = [f"edition={edition}", f"run={run_which}"]
     done = run("-m", "snakemake", "--dry-run", "--nolock", "--quiet", "host", "--config", *config, cwd=clone)
     assert done.returncode == 0, done.stdout + done.stderr
-    return set(re.findall(r"\brule (\w+):", done.stdout + done.stderr)) & set(STEPS)
+    rules = set(re.findall(r"\brule (\w+):", done.stdout + done.stderr))
+    return {step for step in all_steps(edition) if step.replace("-", "_") in rules}
 
 
 def test_only_what_a_change_touches_runs_again(clone: Path) -> None:
@@ -205,7 +206,7 @@ def test_only_what_a_change_touches_runs_again(clone: Path) -> None:
 
 def test_all_runs_what_the_edition_leaves_out(clone: Path) -> None:
     assert planned(clone, "quick") == set(STEPS) - LEFT_OUT
-    assert planned(clone, "quick", "all") == set(STEPS) - {"shoes"}  # there are no photos
+    assert planned(clone, "quick", "all") == set(all_steps("quick")) - {"shoes"}  # there are no photos
 
 
 def test_fresh_clone_shows_published_runs(clone: Path) -> None:
@@ -348,21 +349,21 @@ def test_sources_follow_imports(tmp_path: Path) -> None:
 
 def test_all_leaves_out_the_photos_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGIN_DATA", str(tmp_path))
-    assert set(STEPS) - set(steps("quick", "all")) == {"shoes"}
+    assert set(all_steps("quick")) - set(steps("quick", "all")) == {"shoes"}
     assert "shoes" in steps("cpu")  # which cannot do without and says what is missing
     (tmp_path / "ut-zap50k").mkdir()
-    assert set(steps("quick", "all")) == set(STEPS)
+    assert set(steps("quick", "all")) == set(all_steps("quick"))
 
 
 def test_steps_of_an_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "ut-zap50k").mkdir()
     monkeypatch.setenv("SEGIN_DATA", str(tmp_path))
     for edition in ("smoke", "cpu", "paper"):
-        assert set(steps(edition)) == set(STEPS)
+        assert set(steps(edition)) == set(all_steps(edition))
         assert steps(edition)["data"].after == ("shoes",)
     for which in ("edition", "all"):
         graph = {name: step.after for name, step in steps("quick", which).items()}
-        assert set(graph) == set(STEPS) - (LEFT_OUT if which == "edition" else set())
+        assert set(graph) == (set(STEPS) - LEFT_OUT if which == "edition" else set(all_steps("quick")))
         assert all(set(after) <= set(graph) for after in graph.values())
         graphlib.TopologicalSorter(graph).prepare()  # raises CycleError
         assert graph["data"] == ()  # ALL=1 does not train anew
@@ -370,6 +371,29 @@ def test_steps_of_an_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert steps("quick", "all")["claims"].after == STEPS["claims"].after
     assert steps("quick", "all")["outputs"].after == STEPS["outputs"].after
     assert steps("quick", "none") == {}
+
+
+def test_a_variant_is_the_notebook_under_other_values(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project / "params/quick").mkdir(parents=True)
+    for file, values in {
+        "training-red": "run: training-red\ndata: reds",
+        "results-red": "seed: 1",
+        "results-two": "seed: 2",
+    }.items():
+        (project / f"params/quick/{file}.yaml").write_text(values)
+    monkeypatch.setitem(STEPS, "reds", Step(writes=("dataset.json",)))
+    known = all_steps("quick")
+    assert known["training-red"].after == ("reds",) and known["training-red"].writes == STEPS["training"].writes
+    assert known["results-red"].after == ("data", "training-red")  # the network of the same variant
+    assert known["results-two"].after == ("data", "training")  # there is none
+    assert source("training-red") == Path("book/training.ipynb")
+    assert not {"training-red", "results-red"} & set(steps("quick"))  # a reader's first book takes no longer
+    assert {"training-red", "results-red"} < set(steps("quick", "all"))
+    assert inputs("quick", "results-red", "all") == sorted(
+        [*results("quick", "training-red"), "runs/quick/data/dataset.json"]
+    )
+    assert "runs/quick/training-red/model.safetensors" in results("quick", "training-red")
+    assert not {"training-red"} & set(all_steps("cpu"))
 
 
 def test_inputs_of_a_notebook(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -606,6 +630,28 @@ def test_assemble_shows_own_then_best_published_then_a_note(project: Path) -> No
     assert assemble("smoke", project / "site") and not list((project / "site").glob("*-*.ipynb"))
 
 
+def test_a_variant_has_a_page_below_its_chapter(project: Path) -> None:
+    Path("book").mkdir()
+    for name in STEPS:
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(f"# Title of {name}")])
+        nbformat.write(notebook, f"book/{name}.ipynb")
+    shutil.copyfile(ROOT / "book/_toc.yml", "book/_toc.yml")
+    (project / "params/cpu").mkdir(parents=True)
+    for name in ("training-red", "training-blue", "network-red"):
+        (project / f"params/cpu/{name}.yaml").write_text("edition: cpu")
+    executed_run("training-red", model={"provenance": PROVENANCE})
+    assert publish(project, "training-red").returncode == 0
+    assert assemble("quick", project / "site")["own"] == []
+    assert [file.name for file in (project / "site").glob("*-*.ipynb")] == ["training-red.ipynb"]
+    title, older, banner = nbformat.read(project / "site/training-red.ipynb", as_version=4).cells[:3]
+    assert title.source.startswith("# Title of training-red (red)")
+    banner, older = (banner, older) if "admonition" in banner.source else (older, banner)
+    assert "`make book EDITION=cpu` as shown" in banner.source and "in the quick edition" not in banner.source
+    toc = yaml.safe_load((project / "site/_toc.yml").read_text())
+    entry = next(entry for part in toc["parts"] for entry in part["chapters"] if entry["file"] == "training")
+    assert entry["sections"] == [{"file": "training-red", "title": "red"}]
+
+
 def test_a_published_run_has_the_chapters_text_of_today(project: Path) -> None:
     Path("book").mkdir()
     Path("published/cpu/notebooks").mkdir(parents=True)
@@ -629,8 +675,10 @@ def test_a_published_run_has_the_chapters_text_of_today(project: Path) -> None:
     assert [cell.source for cell in shown] == ["# New", 'edition = "quick"', 'edition = "cpu"', "more", "1"]
     assert shown[-1].outputs[0].text == "1"
 
-    for other in ({"edition": "cpu"}, {"edition": "cpu", "sources": "0"}):  # older, or of another library
-        assert read_published("network", other).cells == ran.cells
+    for other in ({}, {"sources": "0"}):  # older, or of another library
+        title, older, *rest = read_published("network", {"edition": "cpu", "commit": "abcdef", **other}).cells
+        assert [title, *rest] == ran.cells and "that of commit `abcdef`" in older.source
     today.cells[-1].source = "2"  # the outputs are not this code's: nothing is exchanged
     nbformat.write(today, "book/network.ipynb")
-    assert read_published("network", run).cells == ran.cells
+    title, _, *rest = read_published("network", run | {"commit": "abcdef"}).cells
+    assert [title, *rest] == ran.cells

@@ -12,7 +12,7 @@ import nbformat
 import yaml
 
 from check_html import NOT_RUN, PUBLISHED_RUN
-from notebooks import PUBLISHED, STEPS, executed, left_out, load_index, published
+from notebooks import PUBLISHED, STEPS, all_steps, executed, left_out, load_index, published, source
 from sources import digest
 
 MEANING = {
@@ -23,9 +23,9 @@ MEANING = {
 }
 
 
-def command(edition: str, notebook: str) -> str:
-    """What runs this chapter in that edition."""
-    return f"`make book EDITION={edition}{' ALL=1' if left_out(edition, notebook) else ''}`"
+def command(edition: str, step: str) -> str:
+    """What runs this chapter, or this variant of it, in that edition."""
+    return f"`make book EDITION={edition}{' ALL=1' if left_out(edition, step) else ''}`"
 
 
 def note(title: str, text: str) -> nbformat.NotebookNode:
@@ -33,28 +33,34 @@ def note(title: str, text: str) -> nbformat.NotebookNode:
     return nbformat.v4.new_markdown_cell(f":::{{admonition}} {title}\n:class: important\n{text}\n:::")
 
 
-def read_published(notebook: str, run: dict) -> nbformat.NotebookNode:
-    """The executed copy of a published run, with the text of today's chapter if all code behind it is as it was."""
-    page = nbformat.read(published(run["edition"], notebook), as_version=4)
-    source = nbformat.read(f"book/{notebook}.ipynb", as_version=4)
+def read_published(step: str, run: dict) -> nbformat.NotebookNode:
+    """The executed copy of a published run, with the text of today's chapter if all code behind it is as it was.
+
+    Else a line on top says so: its cells are that commit's and may not run with today's library.
+    """
+    page = nbformat.read(published(run["edition"], step), as_version=4)
+    today = nbformat.read(source(step), as_version=4)
     injected = [cell for cell in page.cells if "injected-parameters" in cell.metadata.get("tags", [])]
     ran = [cell for cell in page.cells if cell.cell_type == "code" and cell not in injected]
-    same = [cell.source for cell in ran] == [cell.source for cell in source.cells if cell.cell_type == "code"]
-    if not same or run.get("sources") != digest(Path(f"book/{notebook}.ipynb")):
+    same = [cell.source for cell in ran] == [cell.source for cell in today.cells if cell.cell_type == "code"]
+    if not same or run.get("sources") != digest(source(step)):
+        older = f"*The code of this page is that of commit `{run['commit']}`: to copy a cell, take the notebook's own.*"
+        page.cells.insert(1, nbformat.v4.new_markdown_cell(older))
         return page
-    cells = [ran.pop(0) if cell.cell_type == "code" else cell for cell in source.cells]
+    cells = [ran.pop(0) if cell.cell_type == "code" else cell for cell in today.cells]
     tagged = (i for i, cell in enumerate(cells, 1) if "parameters" in cell.metadata.get("tags", []))
     place = next(tagged, 1)  # papermill puts the edition's values behind the cell with the chapter's own
     page.cells = cells[:place] + injected + cells[place:]
     return page
 
 
-def published_run(edition: str, notebook: str, run: dict) -> nbformat.NotebookNode:
+def published_run(edition: str, step: str, run: dict) -> nbformat.NotebookNode:
     """A published run under a banner that says whose it is; `run` is its row of published/index.json."""
-    page = read_published(notebook, run)
-    commands = [f"{command(edition, notebook)} in the {edition} edition"]
+    page, commands = read_published(step, run), []
+    if step in all_steps(edition):
+        commands.append(f"{command(edition, step)} in the {edition} edition")
     if run["edition"] != edition:
-        commands.append(f"{command(run['edition'], notebook)} as shown")
+        commands.append(f"{command(run['edition'], step)} as shown")
     text = f"You have not run this chapter in the **{edition}** edition; shown is {which(run)}. Run it yourself"
     page.cells.insert(1, note(PUBLISHED_RUN, f"{text}, from the project's root: {', '.join(commands)}."))
     return page
@@ -63,8 +69,7 @@ def published_run(edition: str, notebook: str, run: dict) -> nbformat.NotebookNo
 def other_run(notebook: str, run: dict) -> nbformat.NotebookNode:
     """A published run beside the one that the chapter shows: its page has the edition in its title."""
     page = read_published(notebook, run)
-    title, _, rest = page.cells[0].source.partition("\n")
-    page.cells[0].source = f"{title} ({run['edition']} edition)\n{rest}"
+    page.cells[0].source = titled(page.cells[0].source, f"{run['edition']} edition")
     text = f"{{doc}}`The chapter itself <{notebook}>` shows another run. This one is {which(run)}"
     page.cells.insert(1, note(PUBLISHED_RUN, f"{text}; to repeat it: {command(run['edition'], notebook)}."))
     return page
@@ -78,38 +83,55 @@ def which(run: dict) -> str:
 
 def not_run(edition: str, notebook: str) -> nbformat.NotebookNode:
     """The title of a chapter and how to run it."""
-    page = nbformat.read(f"book/{notebook}.ipynb", as_version=4)
+    page = nbformat.read(source(notebook), as_version=4)
     text = "This chapter was not run here, and no run of it is published. Run it yourself, from the project's root: "
     page.cells = [page.cells[0], note(NOT_RUN, f"{text}{command(edition, notebook)}.")]
     return page
 
 
-def published_editions(notebook: str, index: dict) -> list[str]:
+def published_editions(step: str, index: dict) -> list[str]:
     """The editions of which a run of this chapter is published, the best first."""
-    return [one for one in PUBLISHED if one in index.get(notebook, {}) and Path(published(one, notebook)).is_file()]
+    return [one for one in PUBLISHED if one in index.get(step, {}) and Path(published(one, step)).is_file()]
 
 
-def chapter(edition: str, notebook: str, index: dict) -> tuple[str, nbformat.NotebookNode, list[str]]:
+def chapter(edition: str, step: str, index: dict) -> tuple[str, nbformat.NotebookNode, list[str]]:
     """What the page of a chapter is, the page, and the editions of the published runs that are not on it.
 
     It is the reader's "own" run, else the best "published" one, else "not run".
     """
-    found = published_editions(notebook, index)
-    if Path(executed(edition, notebook)).is_file():
-        page = nbformat.read(executed(edition, notebook), as_version=4)
+    found = published_editions(step, index)
+    if Path(executed(edition, step)).is_file():
+        page = nbformat.read(executed(edition, step), as_version=4)
         return "own", page, [one for one in found if one != edition]
     if found:
-        return "published", published_run(edition, notebook, index[notebook][found[0]]), found[1:]
-    return "not run", not_run(edition, notebook), []
+        return "published", published_run(edition, step, index[step][found[0]]), found[1:]
+    return "not run", not_run(edition, step), []
 
 
-def list_below(toc: dict, others: dict[str, list[str]]) -> None:
-    """Put the pages of other runs into the table of contents, each below its chapter."""
+def variant_pages(edition: str, notebook: str, index: dict) -> dict[str, tuple[str, nbformat.NotebookNode]]:
+    """Title and page of the chapter's variants that were run here or are published, by step."""
+    pages, known = {}, dict.fromkeys([*all_steps(edition), *(index if edition in PUBLISHED else ())])
+    for step in (step for step in known if step.startswith(f"{notebook}-")):
+        state, page, _ = chapter(edition, step, index)
+        if state != "not run":
+            name = step.partition("-")[2]
+            page.cells[0].source = titled(page.cells[0].source, name)
+            pages[step] = name, page
+    return pages
+
+
+def titled(opening: str, what: str) -> str:
+    """A chapter's first cell with `what` behind its title."""
+    title, _, rest = opening.partition("\n")
+    return f"{title} ({what})\n{rest}"
+
+
+def list_below(toc: dict, others: dict[str, dict[str, str]]) -> None:
+    """Put the pages of other runs, page to title, into the table of contents, each below its chapter."""
     for part in toc["parts"]:
         for entry in part["chapters"]:
             if runs := others.get(entry["file"]):
-                pages = [{"file": f"{entry['file']}-{one}", "title": f"{one} edition"} for one in runs]
-                entry["sections"] = pages
+                entry["sections"] = [{"file": page, "title": title} for page, title in runs.items()]
 
 
 def assemble(edition: str, site: Path) -> dict[str, list[str]]:
@@ -123,12 +145,15 @@ def assemble(edition: str, site: Path) -> dict[str, list[str]]:
     for notebook in STEPS:
         state, page, more = chapter(edition, notebook, index)
         states[state].append(notebook)
-        others[notebook] = more if edition in PUBLISHED else []  # smoke is for the code, not for reading
-        for one in others[notebook]:
-            nbformat.write(other_run(notebook, index[notebook][one]), site / f"{notebook}-{one}.ipynb")
-        if others[notebook]:
-            links = ", ".join(f"{{doc}}`{one} edition <{notebook}-{one}>`" for one in others[notebook])
-            links = nbformat.v4.new_markdown_cell(f"*Published runs of this chapter beside this one: {links}.*")
+        more = more if edition in PUBLISHED else []  # smoke is for the code, not for reading
+        below = {f"{notebook}-{one}": (f"{one} edition", other_run(notebook, index[notebook][one])) for one in more}
+        below |= variant_pages(edition, notebook, index)
+        others[notebook] = {name: title for name, (title, _) in below.items()}
+        for name, (_, other) in below.items():
+            nbformat.write(other, site / f"{name}.ipynb")
+        if below:
+            links = ", ".join(f"{{doc}}`{title} <{name}>`" for name, title in others[notebook].items())
+            links = nbformat.v4.new_markdown_cell(f"*Other runs of this chapter beside this one: {links}.*")
             page.cells.insert(1, links)
         nbformat.write(page, site / f"{notebook}.ipynb")
     toc = yaml.safe_load((site / "_toc.yml").read_text(encoding="utf-8"))

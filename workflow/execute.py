@@ -32,10 +32,9 @@ def last_line(error: PapermillExecutionError) -> str:
     return f"{error.ename}: {text.splitlines()[0]}"
 
 
-def execute(notebook: Path, edition: str, output: Path, log: Path) -> None:
-    """Run the notebook into `log`, then copy it to `output`. Raises InputError when it fails."""
-    values = overrides_file(edition, notebook.stem)
-    parameters = check_overrides(notebook, load_overrides(edition, notebook.stem), source=values)
+def execute(notebook: Path, edition: str, step: str, output: Path, log: Path) -> None:
+    """Run the notebook under a step's values into `log`, then copy it to `output`. Raises InputError when it fails."""
+    parameters = check_overrides(notebook, load_overrides(edition, step), source=overrides_file(edition, step))
     for file in (output, log):
         file.parent.mkdir(parents=True, exist_ok=True)
     prefer_own_kernel()
@@ -69,16 +68,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("notebook", type=Path)
     parser.add_argument("--edition", required=True)
+    parser.add_argument("--step", help="whose values it runs under, params/<edition>/<step>.yaml; its own name if none")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--log", type=Path, required=True)
     arguments = parser.parse_args()
     warnings.filterwarnings("ignore", module="papermill|nbclient|jupyter_client|zmq")
     logging.getLogger("papermill").setLevel(logging.ERROR)
 
-    name, start = arguments.notebook.stem, time.monotonic()
+    name, start = arguments.step or arguments.notebook.stem, time.monotonic()
     print(f"{arguments.edition}/{name}: started", file=sys.stderr, flush=True)
     try:
-        execute(arguments.notebook, arguments.edition, arguments.output, arguments.log)
+        execute(arguments.notebook, arguments.edition, name, arguments.output, arguments.log)
     except (InputError, OSError) as error:
         print(f"{arguments.edition}/{name}: {error}", file=sys.stderr)
         return 1

@@ -1,9 +1,14 @@
-"""The notebooks in their order: what each waits for, which result files it writes, which editions leave it out."""
+"""The notebooks in their order: what each waits for, which result files it writes, which editions leave it out.
+
+A step is a notebook under an edition's values. A variant is a step more: params/<edition>/training-avatars.yaml runs
+book/training.ipynb once more, under these values, into runs/<edition>/training-avatars/.
+"""
 
 import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from segin_core.book.parameters import load_overrides
 from segin_core.book.paths import data_cache
 
 PUBLISHED = ("paper", "cpu", "quick")  # editions whose runs may be published, the best first
@@ -62,9 +67,33 @@ STEPS = {
 }
 
 
-def left_out(edition: str, notebook: str) -> bool:
-    """Does `make book` show the published run of this notebook instead of running it?"""
-    return edition in STEPS[notebook].without
+def source(step: str) -> Path:
+    """The notebook of a step."""
+    return Path("book") / f"{step.partition('-')[0]}.ipynb"
+
+
+def variants(edition: str) -> dict[str, Step]:
+    """The edition's variants. Each waits for those of the same name, where there are any, and for its own data."""
+    found = sorted(file.stem for file in Path("params", edition).glob("*-*.yaml"))
+
+    def step(name: str) -> Step:
+        notebook, _, variant = name.partition("-")
+        data = load_overrides(edition, name).get("data", "data").partition("/")[0]
+        after = dict.fromkeys(data if other == "data" else other for other in ("data", *STEPS[notebook].after))
+        same = {other: f"{other}-{variant}" for other in after if f"{other}-{variant}" in found}
+        return STEPS[notebook]._replace(after=tuple(same.get(other, other) for other in after), without=LONG)
+
+    return {name: step(name) for name in found}
+
+
+def all_steps(edition: str) -> dict[str, Step]:
+    """Every notebook, and the edition's variants."""
+    return STEPS | variants(edition)
+
+
+def left_out(edition: str, step: str) -> bool:
+    """Does `make book` show the published run of this step instead of running it?"""
+    return edition in all_steps(edition)[step].without
 
 
 def steps(edition: str, run: str = "edition") -> dict[str, Step]:
@@ -72,46 +101,47 @@ def steps(edition: str, run: str = "edition") -> dict[str, Step]:
 
     One of the edition's own never waits for one that is left out: ALL=1 would make it run anew.
     """
-    own = [name for name in STEPS if not left_out(edition, name)]
-    more = [name for name in STEPS if not STEPS[name].photos or (data_cache() / STEPS[name].photos).is_dir()]
-    chosen = [name for name in STEPS if run != "none" and (name in own or (run == "all" and name in more))]
+    known = all_steps(edition)
+    own = [name for name, step in known.items() if edition not in step.without]
+    more = [name for name, step in known.items() if not step.photos or (data_cache() / step.photos).is_dir()]
+    chosen = [name for name in known if run != "none" and (name in own or (run == "all" and name in more))]
 
     def waits(name: str, other: str) -> bool:
-        free = left_out(edition, other) and not left_out(edition, name) and not STEPS[name].reads
+        free = other not in own and name in own and not known[name].reads
         return other in chosen and not free
 
     return {
-        name: STEPS[name]._replace(after=tuple(other for other in STEPS[name].after if waits(name, other)))
+        name: known[name]._replace(after=tuple(other for other in known[name].after if waits(name, other)))
         for name in chosen
     }
 
 
-def results(edition: str, notebook: str) -> list[str]:
-    """The result files of a notebook, relative to the project's root."""
-    return [f"runs/{edition}/{notebook}/{name}" for name in STEPS[notebook].writes]
+def results(edition: str, step: str) -> list[str]:
+    """The result files of a step, relative to the project's root."""
+    return [f"runs/{edition}/{step}/{name}" for name in STEPS[source(step).stem].writes]
 
 
-def executed(edition: str, notebook: str) -> str:
-    """Where a notebook's executed copy lies, relative to the project's root."""
-    return f"runs/{edition}/notebooks/{notebook}.ipynb"
+def executed(edition: str, step: str) -> str:
+    """Where the executed copy of a step's notebook lies, relative to the project's root."""
+    return f"runs/{edition}/notebooks/{step}.ipynb"
 
 
-def published(edition: str, notebook: str) -> str:
+def published(edition: str, step: str) -> str:
     """Where the executed copy of a published run lies, relative to the project's root."""
-    return f"published/{edition}/notebooks/{notebook}.ipynb"
+    return f"published/{edition}/notebooks/{step}.ipynb"
 
 
 def load_index() -> dict[str, dict[str, dict[str, Any]]]:
-    """What published/index.json says: notebook -> edition -> where that copy comes from."""
+    """What published/index.json says: step -> edition -> where that copy comes from."""
     return json.loads(INDEX.read_text(encoding="utf-8")) if INDEX.is_file() else {}
 
 
-def inputs(edition: str, notebook: str, run: str = "edition") -> list[str]:
-    """The files a notebook waits for or reads, beside itself and its parameters, relative to the project's root.
+def inputs(edition: str, step: str, run: str = "edition") -> list[str]:
+    """The files a step waits for or reads, beside its notebook and its parameters, relative to the project's root.
 
-    Of a notebook that writes no results this is the executed copy.
+    Of a step that writes no results this is the executed copy.
     """
-    after = steps(edition, run)[notebook].after
+    after, notebook = steps(edition, run)[step].after, source(step).stem
     files = {file for name in after for file in results(edition, name) or [executed(edition, name)]}
     for other in PUBLISHED if edition in PUBLISHED else ():
         for name in STEPS[notebook].reads:

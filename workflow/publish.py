@@ -1,7 +1,7 @@
 """Copy executed notebooks and their small result files from runs/<edition> to published/<edition>, to be committed.
 
 Times, papermill's paths and other metadata are left behind; pictures over 150 kB are compressed, if need be to 256
-colours. published/index.json says of every copy where it comes from: notebook -> edition -> commit, hardware, date,
+colours. published/index.json says of every copy where it comes from: step -> edition -> commit, hardware, date,
 seconds (of what the results measure, else of the whole notebook), versions, and the digest of the sources it ran.
 """
 
@@ -20,7 +20,7 @@ import nbformat
 from PIL import Image
 
 from check_html import check_notebook, injected_edition
-from notebooks import INDEX, PUBLISHED, STEPS, executed, load_index, published
+from notebooks import INDEX, PUBLISHED, all_steps, executed, load_index, published
 from segin_core.errors import InputError
 from segin_core.running.files import written_whole
 
@@ -170,9 +170,10 @@ def main() -> int:
     parser.add_argument("notebooks", nargs="*", help="all that are executed, if none is named")
     arguments = parser.parse_args()
     edition, code = arguments.edition, 0
-    if unknown := set(arguments.notebooks) - set(STEPS):
-        parser.error(f"there is no chapter {', '.join(sorted(unknown))}; choose from {', '.join(STEPS)}")
-    names = arguments.notebooks or [name for name in STEPS if Path(executed(edition, name)).is_file()]
+    known = all_steps(edition)
+    if unknown := set(arguments.notebooks) - set(known):
+        parser.error(f"there is no chapter {', '.join(sorted(unknown))}; choose from {', '.join(known)}")
+    names = arguments.notebooks or [name for name in known if Path(executed(edition, name)).is_file()]
     for name in names:
         try:
             print(f"published/{edition}/{name}: {publish(edition, name)}")

@@ -12,16 +12,15 @@ from filelock import FileLock, Timeout
 from snakemake import cli
 from snakemake.logging import LogEvent
 
-from notebooks import STEPS
+from notebooks import all_steps, source
 from segin_core.book.parameters import check_overrides, load_overrides, overrides_file
 from segin_core.errors import InputError
 
 
 def check_edition(edition: str) -> None:
-    """Every notebook's YAML is there and fits its notebook: a typing error shows before the training."""
-    for notebook in STEPS:
-        source = overrides_file(edition, notebook)
-        check_overrides(Path("book") / f"{notebook}.ipynb", load_overrides(edition, notebook), source=source)
+    """Every step's YAML is there and fits its notebook: a typing error shows before the training."""
+    for step in all_steps(edition):
+        check_overrides(source(step), load_overrides(edition, step), source=overrides_file(edition, step))
 
 
 def keep_inside() -> None:

@@ -179,7 +179,12 @@ def load_overrides(edition: str, notebook: str) -> dict[str, Any]:
     return {"edition": edition, **overrides}
 
 
-def papermill_command(notebook: str, edition: str) -> str:
-    """The command that runs this notebook alone, from the project's root, as the workflow would."""
-    executed, values = f"runs/{edition}/notebooks/{notebook}.ipynb", overrides_file(edition, notebook)
+def papermill_command(notebook: str, edition: str, run: str = "") -> str:
+    """The command that runs this notebook alone, from the project's root, as the workflow would.
+
+    run: a variant of it, where the edition has a file of its values.
+    """
+    variant = bool(run) and (project_root() / overrides_file(edition, run)).is_file()
+    step = run if variant else notebook
+    executed, values = f"runs/{edition}/notebooks/{step}.ipynb", overrides_file(edition, step)
     return shlex.join(["papermill", f"book/{notebook}.ipynb", executed, "-f", str(values), "-k", "python3"])
