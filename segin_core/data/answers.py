@@ -14,7 +14,7 @@ from torchvision.transforms.functional import affine
 
 from segin_core.errors import InputError
 
-CANDIDATES = 24  # colours drawn for each one of a palette
+CANDIDATES = 8  # colours drawn for each one of a palette
 TURN = (15.0, 35.0)  # degrees, either way
 SCALE = (0.65, 0.85)
 

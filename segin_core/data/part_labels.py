@@ -67,9 +67,21 @@ def part_maps(svg: str, part_of: Callable[[str, str], str], size: int) -> dict[s
     """
     if size < 8:
         raise InputError(f"size={size}: a label map of so few pixels has no parts; give at least 8")
-    root = ElementTree.fromstring(svg)
-    root.set("shape-rendering", "crispEdges")
     numbers: dict[str, int] = {}  # of the parts, from 1: 0 is what none covers
+
+    def number(group: str, colour: str) -> str:
+        return f"#0000{numbers.setdefault(part_of(group, colour), len(numbers) + 1):02x}"
+
+    numbered = repainted(svg, number, shape_rendering="crispEdges")
+    pixels = np.asarray(render(numbered, FILL, size, background=None)).astype(int)
+    painted = np.where(pixels[..., 3] > 127, pixels[..., 2], 0)
+    return {name: painted == number for name, number in numbers.items() if number in painted}
+
+
+def repainted(svg: str, paint: Callable[[str, str], str], *, shape_rendering: str = "auto") -> str:
+    """The drawing with `paint(group, colour)` in the place of each colour of its fill, which all count as solid."""
+    root = ElementTree.fromstring(svg)
+    root.set("shape-rendering", shape_rendering)
     for group in [each for each in root if each.get("id") in FILL]:
         group.set("fill", group.get("fill", "#000"))  # SVG's default, which its elements inherit
         for element in group.iter():
@@ -77,12 +89,8 @@ def part_maps(svg: str, part_of: Callable[[str, str], str], size: int) -> dict[s
                 element.attrib.pop(attribute, None)
             for attribute in ("fill", "stroke"):
                 if (colour := element.get(attribute, "none")) != "none":
-                    number = numbers.setdefault(part_of(group.get("id"), colour), len(numbers) + 1)
-                    element.set(attribute, f"#0000{number:02x}")
-    numbered = ElementTree.tostring(root, encoding="unicode")
-    pixels = np.asarray(render(numbered, FILL, size, background=None)).astype(int)
-    painted = np.where(pixels[..., 3] > 127, pixels[..., 2], 0)
-    return {name: painted == number for name, number in numbers.items() if number in painted}
+                    element.set(attribute, paint(group.get("id"), colour))
+    return ElementTree.tostring(root, encoding="unicode")
 
 
 def labels(maps: dict[str, np.ndarray], names: Sequence[str], size: int) -> Tensor:
