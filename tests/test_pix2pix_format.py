@@ -51,6 +51,16 @@ def test_both_orders_and_their_confusion(tmp_path, colour, suffix):
             read_pair(files[order], other)
 
 
+def test_a_thin_grey_thing_is_taken_as_given(tmp_path):
+    sketch = Image.new("RGB", (128, 128), "white")
+    ImageDraw.Draw(sketch).rectangle((20, 20, 100, 80), outline="black")
+    ImageDraw.Draw(sketch).rectangle((21, 21, 99, 79), outline="black")  # both sides of the wire: darker than its photo
+    frame = Image.new("RGB", (128, 128), "white")
+    ImageDraw.Draw(frame).rectangle((20, 20, 100, 80), outline=(170, 170, 170))
+    x, _ = read_pair(save(tmp_path / "frame.png", frame, sketch), "BA")
+    assert x.getpixel((21, 21)) == 0
+
+
 def test_no_sketch_in_either_half(tmp_path):
     _, picture = halves("brown")
     path = save(tmp_path / "two.png", picture, Image.new("RGB", (64, 64), "blue"))

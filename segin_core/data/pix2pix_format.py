@@ -20,6 +20,7 @@ from segin_core.data.photos import product, split_as_given, with_photo
 from segin_core.errors import InputError
 
 GREY, PALE = 10, 200  # 0..255: mean spread of the channels up to which a half is grey; lightness of white, after JPEG
+THIN = 0.05  # share of pixels that are not nearly white: the photo of a bag's empty frame has as few as a sketch
 
 
 def read_pair(path: str | Path, order: str) -> tuple[Image.Image, Image.Image]:
@@ -27,7 +28,7 @@ def read_pair(path: str | Path, order: str) -> tuple[Image.Image, Image.Image]:
 
     order: "AB" if the edges are on the left, "BA" if they are on the right.
     Raises InputError for an unknown order, a file that cannot be read or is not twice as wide as high, and for halves
-    that contradict the order.
+    that contradict the order; where both have hardly anything on white, nothing does.
     """
     if order not in ("AB", "BA"):
         raise InputError(f"order={order!r} is unknown: give 'AB' (edges on the left) or 'BA' (edges on the right).")
@@ -38,7 +39,8 @@ def read_pair(path: str | Path, order: str) -> tuple[Image.Image, Image.Image]:
     left, right = both.crop((0, 0, side, side)), both.crop((side, 0, 2 * side, side))
     x, y = (left, right) if order == "AB" else (right, left)
     (colour, dark), other = _unlike_a_sketch(x), _unlike_a_sketch(y)
-    if (colour, dark) > other:
+    either = colour == other[0] and max(dark, other[1]) <= THIN
+    if (colour, dark) > other and not either:
         raise InputError(f"{path} has its photo where order={order!r} has the sketch: give order={order[::-1]!r}.")
     if colour > GREY or dark > 0.5:
         raise InputError(f"{path} holds no sketch, dark lines on white, in either half: take it out of the folder.")
