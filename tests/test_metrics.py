@@ -24,6 +24,8 @@ from segin_core.metrics import broken_edges, perceptual, shift_tolerant
 from segin_core.metrics.features import efficientnet_lite0
 from segin_core.metrics.pixel import edges
 from segin_core.running import weights
+from segin_core.running.checkpoints import below
+from segin_core.running.imagenet_weights import imagenet_weights
 
 
 def images(count: int, height: int = 48, width: int | None = None) -> torch.Tensor:
@@ -105,10 +107,8 @@ def no_network(monkeypatch, kept: Path) -> None:
 
 
 @pytest.fixture
-def random_alexnet(tmp_path, monkeypatch) -> Path:
-    """AlexNet with random convolutions in the folders of torch hub and of this library, and no network behind them."""
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    no_network(monkeypatch, tmp_path / "hub" / "checkpoints")
+def random_alexnet(tmp_path) -> Path:
+    """A file with torchvision's AlexNet, its convolutions random."""
     with torch.device("meta"):
         shapes = {name: tensor.shape for name, tensor in torchvision.models.alexnet().state_dict().items()}
     state = {
@@ -116,40 +116,59 @@ def random_alexnet(tmp_path, monkeypatch) -> Path:
         name: torch.randn(shape) * 0.05 if name.startswith("features.") else torch.zeros(1).expand(shape)
         for name, shape in shapes.items()
     }
-    path = weights.kept_file(perceptual.ALEXNET_URL)
-    path.parent.mkdir(parents=True)
-    torch.save(state, path)
-    return path
+    torch.save(state, tmp_path / "alexnet.pth")
+    return tmp_path / "alexnet.pth"
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("version", ["0.0", "0.1"])
-def test_lpips_is_the_packages_own(random_alexnet, version):
+def test_lpips_is_the_packages_own(monkeypatch, random_alexnet, version):
     import lpips
 
+    monkeypatch.setattr(torch.nn.Linear, "reset_parameters", lambda self: None)  # of the classifier, which takes long
+    theirs = lpips.LPIPS(net="alex", version=version, pnet_rand=True, verbose=False)
     a, b = images(3, 64, 50), images(3, 64, 50)
-    with torch.no_grad():
-        wanted = lpips.LPIPS(net="alex", version=version, verbose=False)(a, b).flatten()
-    found = metrics.lpips_distance(a, b, version=version, trunk=random_alexnet, batch=2)
-    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
-    assert found.min() > 1e-3
+    trunks = {
+        None: imagenet_weights("alexnet", ("0", "3", "6", "8", "10")),
+        random_alexnet: below(torch.load(random_alexnet), "features."),
+    }
+    for trunk, tensors in trunks.items():
+        for name, tensor in theirs.net.named_parameters():  # slice2.3.weight is theirs, 3.weight ours
+            tensor.data.copy_(tensors[name.partition(".")[2]])
+        with torch.no_grad():
+            wanted = theirs(a, b).flatten()
+        found = metrics.lpips_distance(a, b, version=version, trunk=trunk, batch=2)
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-6)
+        assert found.min() > 1e-3
 
 
-def test_lpips_does_without_no_trunk(tmp_path, monkeypatch):
+def test_lpips_minds_a_blur_more_than_noise(random_alexnet):
+    """As eyes do, though the noise is the greater change; L1 and a trunk with random weights say the opposite."""
+    cat = photo("chelsea.png")
+    noise = 0.1 * torch.randn(cat.shape, generator=torch.Generator().manual_seed(0))
+    changed = torch.cat([(cat + noise).clamp(-1, 1), torchvision.transforms.functional.gaussian_blur(cat, 9, 2.0)])
+    pairs = cat.expand(2, -1, -1, -1), changed
+    noisy, blurred = metrics.lpips_distance(*pairs)
+    assert 1.5 * noisy < blurred < 0.6
+    for other in (metrics.l1, partial(metrics.lpips_distance, trunk=random_alexnet)):
+        noisy, blurred = other(*pairs)
+        assert noisy > blurred
+
+
+def test_what_must_be_downloaded_says_so(tmp_path, monkeypatch):
     no_network(monkeypatch, tmp_path)
-    with pytest.raises(InputError, match=r"LPIPS 0.1: .*no network.*alexnet-owt-7be5be79.pth.*trunk=.*st_lpips"):
-        metrics.lpips_distance(images(1), images(1))
     with pytest.raises(InputError, match=r"FID: .*pt_inception.*weights=.*efficientnet_features"):
         metrics.inception_features(images(1))
+
+
+def test_lpips_of_another_version_or_trunk(tmp_path):
     with pytest.raises(InputError, match="no such file"):
         metrics.lpips_distance(images(1), images(1), trunk=tmp_path / "nowhere.pth")
     with pytest.raises(InputError, match=r"0\.0, 0\.1"):
         metrics.lpips_distance(images(1), images(1), version="1")
 
 
-def test_wrong_weights_are_refused(random_alexnet, tmp_path):
-    with pytest.raises(InputError, match=r"no network.*alexnet-owt-7be5be79.pth"):
-        metrics.lpips_distance(images(1), images(1))  # not the random file, which has another hash
+def test_wrong_weights_are_refused(tmp_path):
     (tmp_path / "text.pth").write_text("no weights")
     with pytest.raises(InputError, match="no file of PyTorch weights"):
         metrics.lpips_distance(images(1), images(1), trunk=tmp_path / "text.pth")
@@ -175,7 +194,7 @@ def test_missing_packages_name_the_command(monkeypatch):
 
 
 WHITE = torch.ones(2, 1, 40, 40)
-PAIRS = {"l1": metrics.l1, "st_lpips": metrics.st_lpips, "broken_edges": broken_edges}
+PAIRS = {"l1": metrics.l1, "lpips": metrics.lpips_distance, "st_lpips": metrics.st_lpips, "broken_edges": broken_edges}
 MEASURES = PAIRS | {
     "l1_off_the_lines": lambda a, b: metrics.l1_off_the_lines(a, b, x=WHITE, mask=WHITE),
     "efficientnet_features": lambda a, b: metrics.efficientnet_features(a, size=64),
@@ -292,9 +311,9 @@ def test_inception_is_pytorch_fids_with_the_given_weights(tmp_path):
         metrics.inception_features(seen, weights=tmp_path / "other.pth")
 
 
-def test_building_a_metric_draws_no_random_numbers(random_alexnet):
+def test_building_a_metric_draws_no_random_numbers():
     before = torch.get_rng_state()
-    perceptual.lpips_model(trunk=random_alexnet)
+    perceptual.lpips_model.__wrapped__()
     shift_tolerant.st_lpips_model.__wrapped__("vgg")
     efficientnet_lite0.__wrapped__(224)
     assert torch.equal(before, torch.get_rng_state())

@@ -52,6 +52,22 @@ def test_vgg19_from_a_local_file_equals_torchvision(tmp_path):
     assert len(convolution_names("vgg19-imagenet")) == 16
 
 
+def test_imagenets_vgg16_equals_torchvision():
+    import torchvision
+
+    with torch.device("meta"):
+        reference = torchvision.models.vgg16(weights=None).features
+    features = VGGFeatures("vgg16-imagenet", ("relu1_2", "relu3_1", "relu5_3"))
+    values = features.convolutions.state_dict().values()
+    reference.load_state_dict(dict(zip(reference.state_dict(), values, strict=True)), assign=True)
+    images = torch.rand(1, 3, 32, 48) * 2 - 1
+    theirs = torchvision.models.VGG16_Weights.IMAGENET1K_V1.transforms()
+    normalised = torchvision.transforms.functional.normalize((images + 1) / 2, theirs.mean, theirs.std)
+    found = features(images)
+    for layer, end in (("relu1_2", 4), ("relu3_1", 12), ("relu5_3", 30)):
+        torch.testing.assert_close(found[layer], reference[:end](normalised), rtol=1e-4, atol=1e-4)
+
+
 def test_a_vgg_leaves_the_random_state_alone_and_shares_its_weights():
     state = torch.get_rng_state()
     one, other = VGGFeatures(), VGGFeatures()

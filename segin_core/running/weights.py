@@ -86,6 +86,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     """The tensors of a .pth file by name; nothing but tensors is unpickled. Raises InputError for any other file."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give the path of a file of PyTorch weights") from None
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
         raise InputError(f"{path}: no file of PyTorch weights, or damaged; download it again") from error
 
