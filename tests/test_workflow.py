@@ -27,7 +27,7 @@ from sources import digest, sources
 ROOT = Path(__file__).parent.parent
 SMOKE = ROOT / "runs" / "smoke"
 LEFT_OUT = {"shoes", "pix2pix", "bicyclegan", "munit", "outputs", "comparison", "table_1", "colourisation"}
-LEFT_OUT |= {"matchers", "matching_ablation", "robustness", "choosing_the_match"}
+LEFT_OUT |= {"paper_pictures", "matchers", "matching_ablation", "robustness", "choosing_the_match"}
 
 
 def run(*arguments: str, cwd: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
@@ -206,7 +206,7 @@ def test_only_what_a_change_touches_runs_again(clone: Path) -> None:
 
 def test_all_runs_what_the_edition_leaves_out(clone: Path) -> None:
     assert planned(clone, "quick") == set(STEPS) - LEFT_OUT
-    assert planned(clone, "quick", "all") == set(all_steps("quick")) - {"shoes"}  # there are no photos
+    assert planned(clone, "quick", "all") == set(all_steps("quick")) - {"shoes", "paper_pictures"}  # without photos
 
 
 def test_fresh_clone_shows_published_runs(clone: Path) -> None:
@@ -349,14 +349,16 @@ def test_sources_follow_imports(tmp_path: Path) -> None:
 
 def test_all_leaves_out_the_photos_that_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SEGIN_DATA", str(tmp_path))
-    assert set(all_steps("quick")) - set(steps("quick", "all")) == {"shoes"}
+    assert set(all_steps("quick")) - set(steps("quick", "all")) == {"shoes", "paper_pictures"}
     assert "shoes" in steps("cpu")  # which cannot do without and says what is missing
-    (tmp_path / "ut-zap50k").mkdir()
+    for folder in ("ut-zap50k", "anime-faces"):
+        (tmp_path / folder).mkdir()
     assert set(steps("quick", "all")) == set(all_steps("quick"))
 
 
 def test_steps_of_an_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "ut-zap50k").mkdir()
+    for step in STEPS.values():
+        (tmp_path / step.photos).mkdir(exist_ok=True)
     monkeypatch.setenv("SEGIN_DATA", str(tmp_path))
     for edition in ("smoke", "cpu", "paper"):
         assert set(steps(edition)) == set(all_steps(edition))
