@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from pytorch_fid import inception as fid_package
 from pytorch_fid.fid_score import calculate_frechet_distance
+from scipy import stats
 from torch.nn import functional as F
 
 import segin_core.metrics as metrics
@@ -426,25 +427,60 @@ def test_score_draws_several_arguments_together():
     assert intervals.score(a, resamples=100) != intervals.score(a, resamples=100, seed=1)
 
 
-def test_ten_references_are_ten_draws_and_not_two_hundred():
-    """Inputs in turn have one of ten references; the truth is the mean over all references there could be."""
-    generator, of, covered = np.random.default_rng(0), np.arange(200) % 10, {"both": [], "inputs": []}
-    for _ in range(60):
-        values = generator.normal(size=10)[of] + generator.normal(size=200)
-        both = intervals.score_over_references(values, of, resamples=150)
-        inputs = intervals.score(values, resamples=150)
-        assert both["value"] == pytest.approx(inputs["value"])
-        for name, (low, high) in (("both", both["interval"]), ("inputs", inputs["interval"])):
-            covered[name].append(low <= 0 <= high)
-    assert np.mean(covered["both"]) >= 0.85 and np.mean(covered["inputs"]) < 0.6
+def covered(values, truth=0.0):
+    """Whether an interval of `score_over_both`, and the one over values alone, hold the true mean."""
+    values, inputs, references = values
+    both, alone = intervals.score_over_both(values, inputs, references), intervals.score(values, resamples=100)
+    assert both["value"] == pytest.approx(alone["value"])
+    return [low <= truth <= high for low, high in (both["interval"], alone["interval"])]
 
 
-def test_a_score_over_references_is_exact_where_nothing_varies():
-    found = intervals.score_over_references(torch.tensor([3.0, 3.0, 3.0]), torch.tensor([4, 4, 7]), resamples=20)
+def crossed(generator):
+    """Fifteen inputs with the same twelve references."""
+    inputs, references = (each.ravel() for each in np.indices((15, 12)))
+    effects = generator.normal(size=15)[inputs] + generator.normal(size=12)[references]
+    return effects + generator.normal(size=180), inputs, references
+
+
+def ten_references(generator):
+    """200 inputs have one of ten references, in turn."""
+    of = np.arange(200) % 10
+    return generator.normal(size=10)[of] + generator.normal(size=200), np.arange(200), of
+
+
+def nested(generator):
+    """Thirty inputs with four references of their own each."""
+    of = np.arange(120) // 4
+    return generator.normal(size=30)[of] + generator.normal(size=120), of, np.arange(120)
+
+
+@pytest.mark.parametrize("design", [crossed, ten_references, nested])
+def test_intervals_over_both_cover_what_is_drawn(design):
+    generator = np.random.default_rng(0)
+    both, alone = np.mean([covered(design(generator)) for _ in range(200)], axis=0)
+    assert 0.9 <= both <= 0.99 and alone < 0.8
+
+
+def test_where_nothing_is_shared_the_interval_is_students():
+    values = np.random.default_rng(0).normal(size=40)
+    low, high = intervals.score_over_both(values, range(40), [f"r{k}" for k in range(40)])["interval"]
+    t = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (low, high) == pytest.approx((t.low, t.high))
+
+
+def test_intervals_over_both_stay_within_the_values():
+    found = intervals.score_over_both(torch.tensor([3.0, 3.0, 3.0]), ["a", "b", "b"], torch.tensor([4, 4, 7]))
     assert found == {"value": 3.0, "interval": [3.0, 3.0]}
-    for values, references in (([1.0, 2.0], [0, 0]), ([1.0, 2.0], [0, 1, 2]), ([1.0, np.nan], [0, 1])):
-        with pytest.raises(InputError, match=r"one reference|make no score"):
-            intervals.score_over_references(values, references)
+    few = intervals.score_over_both([0.0, 0, 0, 1], range(4), range(4))
+    assert few["interval"][0] == 0 and 0.25 < few["interval"][1] <= 1
+    for values, inputs, references in (
+        ([1.0, 2.0], [0, 1], [0, 0]),
+        ([1.0, 2.0], [1, 1], [0, 1]),
+        ([1.0, 2.0], [0, 1], [0, 1, 2]),
+        ([1.0, np.nan], [0, 1], [0, 1]),
+    ):
+        with pytest.raises(InputError, match=r"make no score|name one each"):
+            intervals.score_over_both(values, inputs, references)
 
 
 @pytest.mark.parametrize("values", [[], [1.0], [[1.0, 2.0], [1.0, 2.0, 3.0]], [1.0, float("nan")]])

@@ -1,13 +1,15 @@
 """Measures for pictures whose right answer is known: on drawings whose parts are boxes of two lines' distance."""
 
+import numpy as np
 import pytest
 import torch
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from segin_core.errors import InputError
 from segin_core.evaluation.trivial import tint
-from segin_core.metrics import part_colours, part_delta_e, structure
+from segin_core.metrics import grid_regions, local_style, part_colours, part_delta_e, structure
 from segin_core.metrics.part_colours import counted_parts
+from segin_core.running.randomness import seeded
 
 RED, GREEN, BLUE = [1.0, -1, -1], [-1, 0.5, -1], [-1, -1, 1.0]
 NONE = [float("nan")] * 3
@@ -93,7 +95,7 @@ def test_what_does_not_count():
     d["labels"][0, 40, 40:44] = 2  # four of 2,304 pixels
     assert counted_parts(d["labels"], d["colours"], x=d["x"]).unique().tolist() == [0, 1]
     d["labels"][d["labels"] == 1] = 0
-    with pytest.raises(InputError, match=r"picture 0 shows no part .* leave it out"):
+    with pytest.raises(InputError, match=r"picture 0 has no part .* leave it out"):
         judged(d["y"].nan_to_num(1.0), d)
 
 
@@ -132,6 +134,74 @@ def test_structure_sees_places_and_no_colours():
     assert 0.5 < structure(outline, d["x"]).item() < 0.9, "the lines between the parts are missing"
     with pytest.raises(InputError, match="do not go together"):
         structure(d["y"], d["x"][:, :, 1:])
+
+
+def test_local_style_is_the_shift_of_a_regions_colours():
+    truth = torch.full((1, 3, 16, 16), -0.2)
+    moved = torch.full_like(truth, 0.3)
+    d = (rgb2lab([0.65] * 3) - rgb2lab([0.4] * 3))[0]
+    regions = torch.ones(1, 16, 16, dtype=torch.long)
+    found = [local_style(moved, truth, regions=regions, seed=seed).item() for seed in range(50)]
+    assert sum(found) / 50 == pytest.approx(d, rel=0.05), "over many sets of directions"
+    assert local_style(moved, truth, regions=regions).item() == pytest.approx(found[0])
+    regions[:, :, 4:] = 2
+    moved[:, :, :, 4:] = -0.2
+    assert local_style(moved, truth, regions=regions).item() == pytest.approx(found[0] / 2, rel=1e-4)
+    regions[:, :, 4:] = 0
+    assert local_style(moved, truth, regions=regions).item() == pytest.approx(found[0], rel=1e-4)
+
+
+def test_local_style_sees_mixtures_in_regions_and_no_places_within():
+    generator = torch.Generator().manual_seed(0)
+    truth, other = torch.rand(2, 2, 3, 16, 16, generator=generator) * 2 - 1
+    cells = grid_regions(torch.ones(2, 1, 16, 16), cells=2)
+    assert cells[0, ::8, ::8].tolist() == [[1, 2], [3, 4]] and cells[1].flatten().bincount().tolist() == [
+        0,
+        64,
+        64,
+        64,
+        64,
+    ]
+    mixed = truth.clone()
+    mixed[:, :, :8, :8] = truth[:, :, :8, :8].flip(2, 3)
+    assert (local_style(mixed, truth, regions=cells) == 0).all()
+    assert (local_style(truth.flip(3), truth, regions=cells) > 1).all(), "cells exchanged"
+    torch.testing.assert_close(local_style(other, truth, regions=cells), literal(other, truth, cells))
+    mask = torch.ones(2, 1, 16, 16)
+    mask[:, :, 4:8] = 0
+    assert (grid_regions(mask, cells=2)[:, 4:8] == 0).all()
+
+
+def literal(images, truth, regions, seed=0):
+    """The same, region by region and direction by direction."""
+    directions = torch.randn(16, 3, generator=seeded(seed)).double()
+    found = []
+    for one, true, of in zip(
+        *(rgb2lab(each.numpy() / 2 + 0.5, channel_axis=1) for each in (images, truth)), regions.numpy(), strict=True
+    ):
+        means = [
+            abs(np.sort(way @ one[:, of == k]) - np.sort(way @ true[:, of == k])).mean() / np.linalg.norm(way)
+            for k in range(1, of.max() + 1)
+            for way in directions.numpy()
+        ]
+        found.append(2 * np.mean(means))
+    return torch.tensor(found, dtype=torch.float32)
+
+
+def test_local_style_has_the_truth_before_copies_and_tints():
+    d, r = drawing(RED, GREEN, BLUE), drawing(RED, GREEN, BLUE, place=11)["y"]
+    rows = torch.cat([d["y"], r, tint(d["x"], r, d["mask"]), drawing(GREEN, BLUE, RED)["y"]])
+    found = local_style(rows, d["y"].expand_as(rows), regions=d["labels"].expand(4, -1, -1))
+    assert found[0] == 0 and (found[1:] > 20).all()
+
+
+def test_what_makes_no_regions():
+    y, labels = drawing(RED)["y"], torch.zeros(1, 48, 48, dtype=torch.long)
+    for regions, reason in ((labels, "no part or region"), (labels[:, 1:], "do not go"), (labels.float(), "do not go")):
+        with pytest.raises(InputError, match=reason):
+            local_style(y, y, regions=regions)
+    with pytest.raises(InputError, match="1 cell or more"):
+        grid_regions(y[:, :1], cells=0)
 
 
 def test_a_tint_is_the_mean_colour_of_r_under_the_lines_of_x():

@@ -1,4 +1,4 @@
-"""Every number with its 95 % interval, from a bootstrap over inputs."""
+"""Every number with its 95 % interval, over inputs, or over inputs and references."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from scipy.stats import bootstrap
+from scipy.stats import t as student
 
 from segin_core.errors import InputError
 from segin_core.metrics.frechet import as_features
@@ -32,23 +33,36 @@ def score(
     return {"value": float(statistic(*samples)), "interval": [float(found.low), float(found.high)]}
 
 
-def score_over_references(values: ArrayLike, references: ArrayLike, *, resamples: int = 2000, seed: int = 0) -> Score:
-    """Mean of one number an input and its interval over inputs *and* references; `references`: which one each had.
+def score_over_both(values: ArrayLike, inputs: ArrayLike, references: ArrayLike) -> Score:
+    """Mean of n numbers and its 95 % interval over inputs *and* references: as `score`, for values that share either.
 
-    Where many inputs share a few references, drawing inputs alone says nothing of other references. Here references
-    are drawn, then as many inputs of each drawn one. Raises InputError for fewer than two references, for unequal
-    lengths and for values that are not finite.
+    inputs, references: which ones each value had, as names or numbers. Numbers of one input, or of one reference, say
+    less than as many of different ones, so the variance of the mean is that between inputs plus that between references
+    minus that between pairs of both, which is in either (two-way clusters: Cameron, Gelbach and Miller, 2011); never
+    less than that of one alone. Student's t with one degree less than there are inputs or references, the fewer of
+    both; no wider than the values reach. With differences as values it is the interval of a paired difference. Raises
+    InputError for fewer than two inputs or references, unequal lengths, and values that are not finite.
     """
-    values, references = _arrays(values, references)
-    if len(set(references)) < 2:
-        raise InputError("all inputs have one reference: with two or more this score can be made")
-    groups, rng = [values[references == each] for each in np.unique(references)], np.random.default_rng(seed)
+    (values,) = _arrays(values)
+    names = [np.unique(np.asarray(each), return_inverse=True)[1] for each in (inputs, references)]
+    if any(len(each) != len(values) for each in names):
+        raise InputError(
+            f"{len(values)} values of {len(names[0])} inputs and {len(names[1])} references: name one each"
+        )
+    if min(counts := [each.max() + 1 for each in names]) < 2:
+        raise InputError(
+            f"{counts[0]} inputs and {counts[1]} references make no score over both: give two or more each"
+        )
 
-    def resampled() -> float:
-        drawn = [groups[k] for k in rng.integers(len(groups), size=len(groups))]
-        return np.concatenate([rng.choice(group, len(group)) for group in drawn]).mean()
+    def variance(cluster: np.ndarray) -> float:  # of the mean, if only whole clusters were drawn
+        sums = np.bincount(cluster, weights=values - values.mean()) / len(values)
+        return len(sums) / (len(sums) - 1) * (sums**2).sum()
 
-    low, high = np.percentile([resampled() for _ in range(resamples)], [2.5, 97.5])
+    pairs = np.unique(names[0] * counts[1] + names[1], return_inverse=True)[1]
+    one, other = (variance(each) for each in names)
+    spread = max(one, other, one + other - variance(pairs)) ** 0.5
+    ends = values.mean() + student.ppf([0.025, 0.975], min(counts) - 1) * spread
+    low, high = ends.clip(values.min(), values.max())
     return {"value": float(values.mean()), "interval": [float(low), float(high)]}
 
 

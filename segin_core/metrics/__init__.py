@@ -2,11 +2,13 @@
 
 from segin_core.metrics.features import efficientnet_features, inception_features
 from segin_core.metrics.frechet import frechet_distance, kid
+from segin_core.metrics.local_style import grid_regions, local_style
 from segin_core.metrics.part_colours import part_colours, part_delta_e
 from segin_core.metrics.perceptual import diversity, lpips_distance
 from segin_core.metrics.pixel import broken_edges, l1, l1_off_the_lines
 from segin_core.metrics.shift_tolerant import st_lpips
 from segin_core.metrics.structure import structure
 
-__all__ = ["broken_edges", "diversity", "efficientnet_features", "frechet_distance", "inception_features", "kid", "l1"]
-__all__ += ["l1_off_the_lines", "lpips_distance", "part_colours", "part_delta_e", "st_lpips", "structure"]
+__all__ = ["broken_edges", "diversity", "efficientnet_features", "frechet_distance", "grid_regions"]
+__all__ += ["inception_features", "kid", "l1", "l1_off_the_lines", "local_style", "lpips_distance", "part_colours"]
+__all__ += ["part_delta_e", "st_lpips", "structure"]

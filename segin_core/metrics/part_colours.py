@@ -8,8 +8,7 @@ from torch import Tensor
 from segin_core.errors import InputError, check_pictures
 from segin_core.metrics.lab import JUST_NOTICED, WHITE, lab
 from segin_core.metrics.pixel import BLANK
-
-LEAST = 0.002  # of the picture: a part with fewer pixels off the lines (8 at 64 px) is left out
+from segin_core.metrics.regions import at_regions, large_enough, mean_over_regions
 
 
 def part_colours(images: Tensor, labels: Tensor, colours: Tensor, *, x: Tensor) -> Tensor:
@@ -35,8 +34,8 @@ def part_colours(images: Tensor, labels: Tensor, colours: Tensor, *, x: Tensor) 
     reach = apart.where(apart >= JUST_NOTICED, torch.inf).amin(dim=2)[:, 1:] / 2
     if reach.isinf().any():
         raise InputError("a picture's only colour is the background's white: any colour would be right, leave it out")
-    off = (lab(images) - _at_pixels(right, part)).norm(dim=-1)
-    return _mean_over_parts(off < _at_pixels(reach, part), part)
+    off = (lab(images) - at_regions(right, part)).norm(dim=-1)
+    return mean_over_regions(off < at_regions(reach, part), part)
 
 
 def part_delta_e(images: Tensor, labels: Tensor, colours: Tensor, *, x: Tensor) -> Tensor:
@@ -48,14 +47,14 @@ def part_delta_e(images: Tensor, labels: Tensor, colours: Tensor, *, x: Tensor) 
     """
     check_pictures(images[:, :1], x, channels=(1,))
     part = counted_parts(labels, colours, x=x)
-    off = deltaE_ciede2000(_at_pixels(_in_lab(colours), part).numpy(), lab(images).numpy())
-    return _mean_over_parts(torch.from_numpy(off), part)
+    off = deltaE_ciede2000(at_regions(_in_lab(colours), part).numpy(), lab(images).numpy())
+    return mean_over_regions(torch.from_numpy(off), part)
 
 
 def counted_parts(labels: Tensor, colours: Tensor, *, x: Tensor) -> Tensor:
-    """The labels b h w where they count, else 0: off the lines of x, parts with a right colour and a share of `LEAST`.
+    """The labels b h w where they count, else 0: off the lines of x, in parts that have a right colour and some size.
 
-    Arguments and errors: as `part_colours`.
+    Arguments and errors: as `part_colours`; a part with less than 0.2 % of the pixels off the lines is left out.
     """
     check_pictures(x, channels=(1,))
     labels, colours, x = (each.detach().cpu() for each in (labels, colours, x))
@@ -66,32 +65,10 @@ def counted_parts(labels: Tensor, colours: Tensor, *, x: Tensor) -> Tensor:
             f"shape {tuple(x.shape)}: give whole numbers b h w up to k, and k colours for each picture, b k 3"
         )
     part = labels.long().clamp_min(0).where(x[:, 0] > BLANK, 0)
-    enough = _sums(torch.ones(part.shape), part, colours.shape[1]) >= LEAST * part[0].numel()
-    part = part.where(_at_pixels(enough & colours.isfinite().all(dim=2), part), 0)
-    if not (part > 0).flatten(1).any(dim=1).all():
-        empty = (part > 0).flatten(1).any(dim=1).tolist().index(False)
-        raise InputError(f"picture {empty} shows no part with a right colour that is large enough: leave it out")
-    return part
+    return large_enough(part.where(at_regions(colours.isfinite().all(dim=2), part), 0))
 
 
 def _in_lab(colours: Tensor) -> Tensor:
     """Colours b k 3 in CIELAB; those that are not known are white, which every palette holds."""
     pictures = rearrange(colours.nan_to_num(1.0), "b k c -> b c k 1")
     return rearrange(lab(pictures), "b k 1 c -> b k c")
-
-
-def _at_pixels(values: Tensor, part: Tensor) -> Tensor:
-    """Values of the parts, b k or b k c, at each pixel: b h w or b h w c; where there is no part, any of them."""
-    return values[torch.arange(len(part))[:, None, None], (part - 1).clamp_min(0)]
-
-
-def _mean_over_parts(values: Tensor, part: Tensor) -> Tensor:
-    """The mean over each part's pixels, then over the parts that there are: b h w to b."""
-    k = int(part.max())
-    return (_sums(values.double(), part, k) / _sums(torch.ones(part.shape), part, k)).nanmean(dim=1).float()
-
-
-def _sums(values: Tensor, part: Tensor, k: int) -> Tensor:
-    """Sums of values b h w over the pixels of part 1 ... k, b k."""
-    sums = values.new_zeros(len(part), k + 1)
-    return sums.scatter_add(1, part.flatten(1), values.flatten(1))[:, 1:]
