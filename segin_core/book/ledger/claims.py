@@ -20,7 +20,12 @@ SECTIONS = (
 )
 
 Column = Literal["frechet", "diversity", "to_reference", "to_truth"]
+Measure = Literal[
+    *("part_colours", "part_delta_e", "right_answer", "right_answer_lpips", "right_answer_l1", "structure"),
+    *("double_retrieval", "realism", "realism_frechet", "local_style"),
+]
 Row = Annotated[str, Field(pattern=r"^(pix2pix|bicyclegan|munit|munit_ref|segin|real|without_[a-z_]+)$")]
+AnswersRow = Annotated[str, Field(pattern=r"^(copy_r|w|n_of_r|tint|pix2pix|bicyclegan|munit|munit_ref|segin)$")]
 Operand = Annotated[str, Field(pattern=r"^[^/]+( / [^/]+)?$")] | float
 File = Annotated[str, Field(pattern=r"^\w+/\w+\.json$")]
 
@@ -50,25 +55,63 @@ class Cell(_InTable):
         return [self.column]
 
     @property
-    def than(self) -> list[str]:
-        return [self.row]
+    def compared(self) -> list[str]:
+        return ["segin", self.row]
 
 
 class Order(_InTable):
-    """SEGIN against the rows `than` in `columns`: is every order that the paper's table has there ours too?"""
+    """A row against the rows `than` in `columns`: is every order that the paper's table has there ours too?"""
 
     by: Literal["order"]
+    row: Row = "segin"
     columns: list[Column] = Field(min_length=1)
     than: list[Row] = Field(min_length=1)
 
+    @property
+    def compared(self) -> list[str]:
+        return [self.row, *self.than]
+
+
+class Ranking(_InTable):
+    """Each two rows of a column: are those alike here that the paper has alike, and the others ordered as there?"""
+
+    by: Literal["ranking"]
+    column: Column
+    rows: list[Row] = Field(min_length=2)
+
+    @property
+    def columns(self) -> list[str]:
+        return [self.column]
+
+    @property
+    def compared(self) -> list[str]:
+        return self.rows
+
+
+class Answers(_Strict):
+    """Where the right answer is known: is the row better than each of `than`, by every measure that the file has?"""
+
+    by: Literal["answers"]
+    row: AnswersRow = "segin"
+    measures: list[Measure] = Field(min_length=1)
+    than: list[AnswersRow] = Field(min_length=1)
+
+    @property
+    def file(self) -> str:
+        return "right_answers/scores.json"
+
 
 class Less(_Strict):
-    """In each pair the first score lies below the second (a number, "key.key" of the file, or "key.key / key.key")."""
+    """In each pair the first score lies below the second (a number, "key.key" of the file, or "key.key / key.key").
+
+    merit: does it speak for SEGIN? Then it holds only where copying does not do as well.
+    """
 
     by: Literal["less"]
     file: File
     pairs: list[Annotated[tuple[Operand, Operand], Strict(False)]] = Field(min_length=1)  # [smaller, larger]
     measure: str
+    merit: bool
     data: Literal["OpenMoji"] | None = None  # set where the file is about drawings in every edition
 
 
@@ -82,11 +125,12 @@ class Seconds(_Strict):
     measure: str
 
 
-class Eye(_Strict):
-    """A claim about pictures: the claim's notebook shows them, no number decides."""
+class Exhibit(_Strict):
+    """A claim about pictures: a figure of the claim's notebook shows it, and the reader is the judge."""
 
-    by: Literal["eye"]
-    look: str
+    by: Literal["exhibit"]
+    figure: str  # the title of its section
+    look: str  # at which two pictures, and what for
 
 
 class Nothing(_Strict):
@@ -94,6 +138,9 @@ class Nothing(_Strict):
 
     by: Literal["nothing"]
     needs: str
+
+
+AnyJudge = Cell | Order | Ranking | Answers | Less | Seconds | Exhibit | Nothing
 
 
 class Claim(_Strict):
@@ -106,7 +153,7 @@ class Claim(_Strict):
     paper: float | None
     unit: str = ""
     notebook: str | None
-    judge: Annotated[Cell | Order | Less | Seconds | Eye | Nothing, Field(discriminator="by")]
+    judge: Annotated[AnyJudge, Field(discriminator="by")]
 
     @property
     def section(self) -> str:
@@ -120,7 +167,7 @@ class Claim(_Strict):
             "quote must be shorter than 15 words": len(self.quote.split()) < 15,
             f"there is no notebook {self.notebook!r}": chapters is None or self.notebook in {None, *chapters},
             f"notebook must be that of {file}": not (file and self.notebook) or file.startswith(f"{self.notebook}/"),
-            "what is judged by eye needs the notebook that shows it": self.notebook or not isinstance(self.judge, Eye),
+            "an exhibit needs the notebook that shows it": self.notebook or not isinstance(self.judge, Exhibit),
             "a duration needs the paper's value": self.paper is not None or not isinstance(self.judge, Seconds),
         }
         if broken := [rule for rule, kept in rules.items() if not kept]:
@@ -129,8 +176,14 @@ class Claim(_Strict):
 
 
 class Ledger(_Strict):
-    """All claims, in the order of the file."""
+    """All claims, in the order of the file, and what holds for all of them.
 
+    margins: by column, which share of a value still counts as equal (0.1: 10 %). chosen_on_test: by data set, which
+    choice about SEGIN was made on the pictures that report; what holds there is marked.
+    """
+
+    margins: dict[Column, Annotated[float, Field(gt=0, lt=1)]]
+    chosen_on_test: dict[Literal["shoes", "OpenMoji", "avatars"], str]
     claims: list[Claim]
 
     @model_validator(mode="after")
@@ -141,9 +194,9 @@ class Ledger(_Strict):
         if twice := [name for name, count in Counter(names).items() if count > 1]:
             raise ValueError(f"{twice[0]} is there twice")
         for claim, judge in ((claim, claim.judge) for claim in self.claims):
-            if isinstance(judge, Order) or (isinstance(judge, Cell) and claim.paper is not None):
+            if isinstance(judge, Order | Ranking) or (isinstance(judge, Cell) and claim.paper is not None):
                 known = (self.paper_column(judge.table, judge.data, column) for column in judge.columns)
-                if unknown := sorted({"segin", *judge.than}.difference(*known)):
+                if unknown := sorted(set(judge.compared).difference(*known)):
                     raise ValueError(f"{claim.id}: the paper's table has no number of {unknown[0]} there")
         return self
 

@@ -11,13 +11,24 @@ from typing import Annotated, Any, NamedTuple
 from pydantic import AfterValidator, BaseModel, ConfigDict, Strict, TypeAdapter, ValidationError
 
 from segin_core.book.ledger.claims import fault_of, lookup
+from segin_core.book.ledger.verdicts import Interval
 from segin_core.book.paths import project_root, result_file
 from segin_core.errors import InputError
 
-# Which editions may testify about which data, the best first. smoke is trained for 20 steps and is no evidence.
-EVIDENCE = {"shoes": ("paper", "cpu"), "OpenMoji": ("quick",)}
 
-Interval = tuple[float, float]
+class Source(NamedTuple):
+    """An edition that may testify; variant: the end of its notebooks' folders ("right_answers-avatars")."""
+
+    edition: str
+    variant: str = ""
+
+
+# Which editions may testify about which data, the best first. smoke is trained for 20 steps and is no evidence.
+EVIDENCE = {
+    "shoes": (Source("paper"), Source("cpu")),
+    "OpenMoji": (Source("quick"),),
+    "avatars": (Source("quick", "-avatars"),),
+}
 
 
 def _in_order(bounds: Interval) -> Interval:
@@ -36,7 +47,7 @@ class Score(BaseModel):
 
     def __str__(self) -> str:
         low, high = self.interval
-        return f"{self.value:.4g} [{low:.4g}, {high:.4g}]"
+        return f"{self.value:.3g} [{low:.3g}, {high:.3g}]"
 
 
 class _Scores(BaseModel):
@@ -55,6 +66,20 @@ class ScoreTable(BaseModel):
         return self.methods[row].scores.get(column) if row in self.methods else None
 
 
+class RightAnswers(BaseModel):
+    """right_answers/scores.json: measure to row to score."""
+
+    data: str
+    measures: dict[str, dict[str, Score | None]]
+
+    @property
+    def metrics(self) -> dict[str, str]:
+        return {measure: measure.replace("_", " ") for measure in self.measures}
+
+    def score(self, row: str, column: str) -> Score | None:
+        return self.measures.get(column, {}).get(row)
+
+
 class Evidence(NamedTuple):
     """A result file that may testify: the edition, its path from the project's root, what it says (unread: bytes)."""
 
@@ -71,24 +96,42 @@ class Evidence(NamedTuple):
             fault = f"{key}: {fault_of(error)}" if key else fault_of(error)
             raise InputError(f"{self.path}: {fault}; run the chapter {self.path.split('/')[-2]} again.") from None
 
+    def table(self) -> ScoreTable | RightAnswers:
+        return self.read(RightAnswers if "measures" in self.content else ScoreTable)
+
 
 def evidence(file: str, *, dataset: str, edition: str, only: str | None = None) -> Evidence | None:
     """The best result file ("notebook/name.json") about a data set (a key of EVIDENCE), None where there is none.
 
-    edition: the page's own; "smoke" sees the smoke files alone, as OpenMoji, and no other page sees them. only: the
+    edition: the page's own; "smoke" sees the smoke files alone, none as shoes, and no other page sees them. only: the
     data set that the file is about in every edition, if it is. A file that names another data set than its edition
     should have is passed over. Raises InputError for a file that is no JSON object, or calls itself another edition's.
     """
-    sources = EVIDENCE[dataset] if only is None else tuple(chain(*EVIDENCE.values())) if only == dataset else ()
+    own, (notebook, name) = EVIDENCE[dataset], file.split("/")
+    sources = own if only is None else tuple(chain(*EVIDENCE.values())) if only == dataset else ()
     if edition == "smoke":
-        sources = ("smoke",) if dataset == "OpenMoji" else ()
-    for source in sources:
-        if path := result_file(source, *file.split("/")):
+        sources = () if dataset == "shoes" else (Source("smoke", own[0].variant),)
+    for source, variant in sources:
+        if path := result_file(source, notebook + variant, name):
             unread = Evidence(source, path.relative_to(project_root()).as_posix(), path.read_bytes())
             content = unread.read(dict[str, Any])
             named = content.get("edition") or lookup(content, "provenance.parameters.edition") or source
             if named != source:
                 raise InputError(f"{unread.path}: it is of the edition {named!r}; move it to that edition's folder.")
-            if content.get("dataset", dataset) == dataset:
+            if dataset == (content.get("dataset") or content.get("data") or dataset):
                 return unread._replace(content=content)
     return None
+
+
+def with_row_in_place(content: Any, row: str, place: str) -> Any:
+    """A result file's content with one row's numbers in another's place, such as those of "copy_r" in "segin"'s.
+
+    Wherever there is such a place: it gets the row that lies beside it, or is gone where there is none. The paired
+    differences to the one that had the place ("segin_better_by") are gone too, since they are about it.
+    """
+    if not isinstance(content, dict) or row == place:
+        return content
+    kept = {
+        key: with_row_in_place(v, row, place) for key, v in content.items() if key not in (place, place + "_better_by")
+    }
+    return kept | {place: kept[row]} if place in content and row in kept else kept
