@@ -5,8 +5,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from segin_core.data.images import to_bytes
 from segin_core.errors import InputError
-from segin_core.evaluation.protocol import choose_references
+from segin_core.evaluation.protocol import choose_references, colour_likeness
 
 
 def likeness_of(n: int) -> torch.Tensor:
@@ -49,3 +50,33 @@ def test_choice_depends_on_the_seed_alone():
 def test_too_few_pictures_are_refused(inputs, m):
     with pytest.raises(InputError, match=f"{inputs} inputs and {m} pictures are not enough for 5 inputs with 20"):
         choose_references(inputs, likeness_of(m), diverse=5, per_input=20, few=3, seed=0)
+
+
+RED, BLUE, WHITE = ((0.9, -0.8, -0.8), (-0.8, -0.8, 0.7), (1.0, 1.0, 1.0))
+
+
+def striped(*colours: tuple[float, float, float]) -> torch.Tensor:
+    """A picture 3 8 8 in columns of these colours."""
+    columns = torch.tensor(colours).T.repeat_interleave(8 // len(colours), dim=1)
+    return columns[:, None].expand(3, 8, 8).contiguous()
+
+
+def test_colours_are_alike_by_their_shares_wherever_they_lie():
+    pictures = torch.stack([striped(RED, BLUE), striped(BLUE, RED).mT, striped(RED), striped(WHITE)])
+    everywhere = torch.ones(4, 1, 8, 8)
+    expected = torch.tensor([[1, 1, 0.5, 0], [1, 1, 0.5, 0], [0.5, 0.5, 1, 0], [0, 0, 0, 1]])
+    torch.testing.assert_close(colour_likeness(pictures, everywhere), expected)
+    torch.testing.assert_close(colour_likeness(to_bytes(pictures), everywhere), expected)
+
+
+def test_only_the_foreground_has_colours():
+    pictures = torch.stack([striped(RED, WHITE), striped(RED), striped(RED)])
+    masks = torch.ones(3, 1, 8, 8)
+    masks[0, :, :, 4:] = 0
+    masks[2] = 0
+    torch.testing.assert_close(colour_likeness(pictures, masks), torch.tensor([[1.0, 1, 0], [1, 1, 0], [0, 0, 0]]))
+
+
+def test_masks_of_another_size_are_refused():
+    with pytest.raises(InputError, match="do not go together"):
+        colour_likeness(striped(RED)[None], torch.ones(1, 1, 4, 4))

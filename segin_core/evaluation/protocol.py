@@ -3,14 +3,20 @@
 from functools import partial
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from segin_core.errors import InputError
+from segin_core.data.images import from_bytes
+from segin_core.errors import InputError, check_pictures
 from segin_core.evaluation.translate_batches import in_batches
+from segin_core.metrics.lab import lab
 from segin_core.running.randomness import seeded
 from segin_core.vgg import VGGFeatures
+
+LAB_RANGE = ((0, 100), (-100, 100), (-100, 100))  # of the colours that a screen shows, nearly all
+LAB_BINS = (5, 8, 8)  # steps of 20 in lightness, of 25 in the two hues
 
 
 class Protocol(NamedTuple):
@@ -26,7 +32,7 @@ class Protocol(NamedTuple):
 def choose_references(inputs: int, likeness: Tensor, *, diverse: int, per_input: int, few: int, seed: int) -> Protocol:
     """The references of Section IV's protocols for so many inputs, out of m pictures that are compared with nothing.
 
-    likeness: m m, how alike two of the pictures are (`map_likeness`). `diverse` inputs (paper: 100) get `per_input`
+    likeness: m m, how alike two of the pictures are (`colour_likeness`). `diverse` inputs (paper: 100) get `per_input`
     references (paper: 20, so 19 pairs); `few` pictures are the references of all inputs in turn (paper: 200 pairs over
     10 references). Paper: the 20 similar references are chosen by hand, where all come from is not said. / Here: the
     picture that is most like its nearest `per_input` - 1, and these; all from another set than the inputs, since who
@@ -60,3 +66,21 @@ def map_likeness(
     in_slices = partial(in_batches, lambda part: F.normalize(features(part)[layer].flatten(1), dim=1),
                         batch_size=batch_size, device=device)  # fmt: skip
     return in_slices(x) @ in_slices(r).T
+
+
+def colour_likeness(pictures: Tensor, masks: Tensor) -> Tensor:
+    """How much of their foregrounds' colours two pictures share: intersection of Lab histograms, m m in [0, 1].
+
+    pictures: m 3 h w, bytes or in [-1, 1]; masks: m 1 h w in [0, 1], the foreground above one half. 1 is the same share
+    of each colour, wherever it lies and whatever is shown; a picture without foreground is like none. Paper: references
+    of "similar styles", such as black shoes, picked by hand. / Here: styles are similar where colours are (Swain and
+    Ballard, 1991). Raises InputError for pictures that are none or do not go together.
+    """
+    pictures = from_bytes(pictures) if pictures.dtype == torch.uint8 else pictures
+    check_pictures(pictures[:, :1], masks, channels=(1,))
+    shares = []
+    for colours, inside in zip(lab(pictures).numpy(), masks[:, 0].numpy() > 0.5, strict=True):
+        counts, _ = np.histogramdd(colours[inside], LAB_BINS, LAB_RANGE)
+        shares.append(counts.ravel() / max(1, inside.sum()))
+    shares = np.array(shares)
+    return torch.tensor(np.array([np.minimum(one, shares).sum(axis=1) for one in shares])).float()

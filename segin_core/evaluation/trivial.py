@@ -1,14 +1,17 @@
-"""What every method must beat: a row of a table that knows no part of r from another.
+"""What every method must beat: rows of a table that know no part of r from another.
 
-The other such rows need nothing new: r itself and W itself are pictures, and N fed with r in the place of W is
-`translate_batches.fed` with r.
+Two more need nothing new, r itself and W itself, which are pictures already.
 """
+
+from collections.abc import Callable
 
 from einops import reduce
 from torch import Tensor
 
 from segin_core.errors import check_pictures
+from segin_core.evaluation.translate_batches import fed
 from segin_core.metrics.pixel import BLANK
+from segin_core.translator import Translator
 
 
 def tint(x: Tensor, r: Tensor, mask: Tensor, r_mask: Tensor | None = None) -> Tensor:
@@ -24,3 +27,9 @@ def tint(x: Tensor, r: Tensor, mask: Tensor, r_mask: Tensor | None = None) -> Te
     ink = 1 - r  # how far from white: no object, no ink
     colour = reduce(ink * seen, "b c h w -> b c 1 1", "sum") / reduce(seen, "b 1 h w -> b 1 1 1", "sum").clamp_min(1)
     return (2 - colour * mask) * (x + 1) / 2 - 1
+
+
+def without_a_method(translator: Translator) -> Callable[..., dict[str, Tensor]]:
+    """For `translate_batches`: (x, r, mask) to "n_of_r", N fed with r in the place of W, and "tint"."""
+    feed = fed(translator)
+    return lambda x, r, mask: {"n_of_r": feed(x, r)["image"], "tint": tint(x, r, mask)}
