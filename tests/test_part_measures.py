@@ -7,7 +7,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from segin_core.errors import InputError
 from segin_core.evaluation.trivial import tint
-from segin_core.metrics import grid_regions, local_style, part_colours, part_delta_e, structure
+from segin_core.metrics import double_retrieval, grid_regions, local_style, part_colours, part_delta_e, structure
 from segin_core.metrics.part_colours import counted_parts
 from segin_core.running.randomness import seeded
 
@@ -202,6 +202,49 @@ def test_what_makes_no_regions():
             local_style(y, y, regions=regions)
     with pytest.raises(InputError, match="1 cell or more"):
         grid_regions(y[:, :1], cells=0)
+
+
+def triples(count: int = 12) -> dict[str, torch.Tensor]:
+    """Drawings of one to three boxes in several places, two random palettes of well separated colours each, r moved."""
+    corners = [[red, green, blue] for red in (-1.0, 1) for green in (-1, 0.2) for blue in (-1, 0.2)][1:]
+    rows = []
+    for k in range(count):
+        colours = [corners[(k + step * (k % 3 + 1)) % 7] for step in range(1 + k % 3)]
+        d = drawing(*colours, size=64, place=2 + 4 * (k % 4))
+        rows.append(
+            {"x": d["x"], "y": d["y"], "mask": d["mask"], "r": d["y"].flip(3).roll((9 - k % 5, k % 4 - 6), (2, 3))}
+        )
+    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
+
+def test_both_must_be_found():
+    t, several = triples(), torch.arange(12) % 3 > 0  # of one part, a tint is the right answer
+    found = {
+        "truth": double_retrieval(t["y"], t["x"], t["r"]).mean(),
+        "copy": double_retrieval(t["r"], t["x"], t["r"]).mean(),
+        "lines": double_retrieval(t["x"].expand_as(t["y"]), t["x"], t["r"]).mean(),
+        "tint": double_retrieval(tint(t["x"], t["r"], t["mask"]), t["x"], t["r"])[several].mean(),
+        "other": double_retrieval(t["y"].roll(1, 0), t["x"], t["r"]).mean(),
+    }
+    assert found["truth"] == 1 and all(found[name] < 0.5 for name in ("copy", "lines", "tint", "other")), found
+
+
+def test_chance_finds_one_in_among_by_each():
+    generator = torch.Generator().manual_seed(0)
+    r, images = torch.rand(2, 60, 3, 8, 8, generator=generator) * 2 - 1
+    x = (torch.rand(60, 1, 8, 8, generator=generator) > 0.8).float() * 2 - 1
+    found = torch.stack([double_retrieval(images, x, r, among=2, seed=seed) for seed in range(20)])
+    assert found.unique().tolist() == [0, 1] and 0.1 < found.mean() < 0.4  # a quarter
+    assert torch.equal(found[3], double_retrieval(images, x, r, among=2, seed=3))
+
+
+def test_who_shares_x_or_r_is_no_other():
+    t = triples(4)
+    twice = {name: each.repeat(2, 1, 1, 1) for name, each in t.items()}
+    assert double_retrieval(twice["y"], twice["x"], twice["r"], among=4).mean() == 1
+    for among in (1, 8):  # two of the eight have the same x and r
+        with pytest.raises(InputError, match=f"among={among}"):
+            double_retrieval(twice["y"], twice["x"], twice["r"], among=among)
 
 
 def test_a_tint_is_the_mean_colour_of_r_under_the_lines_of_x():

@@ -24,8 +24,9 @@ def local_style(images: Tensor, truth: Tensor, *, regions: Tensor, seed: int = 0
     InputError for what does not go together and for a picture without a region.
 
     Not in the paper. What cannot win it: r itself where r is moved; a tint, which has one colour where the truth has
-    several; who exchanges the colours of two parts. It does not see how the colours of one region are arranged, so it
-    forgives shifts and blots within it; and it is a distance: of two wrong answers the paler one is often nearer.
+    several; who exchanges the colours of two parts. On moved drawings, by parts: r 66, a tint 61, another palette 83;
+    on shoes, by cells: r 39, a tint 22, since many shoes have hardly more than one colour. It does not see how the
+    colours of one region are arranged, so it forgives shifts and blots within it.
     """
     check_pictures(images, truth, channels=(3,))
     if regions.shape != images[:, 0].shape or regions.is_floating_point():

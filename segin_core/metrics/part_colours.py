@@ -24,8 +24,9 @@ def part_colours(images: Tensor, labels: Tensor, colours: Tensor, *, x: Tensor) 
     Raises InputError for what does not go together, and for a picture without a part that counts or with white alone.
 
     Not in the paper, which shows by eye that parts take the colours of the same parts. What cannot win it: r itself,
-    where r is moved (in x's own place r would win), nor one tint, right for one part at most. It sees neither lines nor
-    background: read it beside `structure`.
+    where r is moved (in x's own place r would win), nor one tint, right for one part at most. On moved drawings r gets
+    0.20, a tint 0.06, the right drawing in another palette 0.21 and the truth 0.98: where fills meet without a line,
+    pixels are of neither colour. It sees neither lines nor background: read it beside `structure`.
     """
     check_pictures(images[:, :1], x, channels=(1,))
     part, right = counted_parts(labels, colours, x=x), _in_lab(colours)
@@ -42,8 +43,8 @@ def part_delta_e(images: Tensor, labels: Tensor, colours: Tensor, *, x: Tensor) 
     """Mean CIEDE2000 between a part's pixels and its right colour, mean over the parts of x; b values >= 0.
 
     Arguments, what counts and errors: as `part_colours`. `JUST_NOTICED` is hardly seen, 100 is black against white
-    (Sharma, Wu, Dalal: The CIEDE2000 color-difference formula, 2005). Without a threshold it tells pale from wrong;
-    so it is kinder to a tint in the middle of the palette, too.
+    (Sharma, Wu, Dalal: The CIEDE2000 color-difference formula, 2005). Without a threshold it tells pale from wrong,
+    but it is kind to grey: on moved drawings a tint gets 38, r itself 39, another palette 53 and the truth 1.
     """
     check_pictures(images[:, :1], x, channels=(1,))
     part = counted_parts(labels, colours, x=x)

@@ -16,9 +16,9 @@ def structure(images: Tensor, x: Tensor, *, tolerance: int = 1) -> Tensor:
 
     Not in the paper, which judges by eye. What cannot win it: r itself and whatever else has not x's shape (0.60 for
     drawings that are moved, 0.38 for photos). The truth gets 0.99 on drawings (fills that meet without a line have an
-    edge more), 0.91 on photos of shoes: they have texture that x leaves out, and x has lines whose two sides hardly
-    differ in colour. So compare with the truth's value, not with 1. What it cannot see: colours. x itself has 1, and a
-    tint 0.99: read it beside a measure of colours, never alone.
+    edge more), 0.91 on photos of shoes (they have texture that x leaves out, and x has lines whose two sides hardly
+    differ in colour) and 0.80 where x is another colourway's. So compare with the truth's value, not with 1. What it
+    cannot see: colours. x itself has 1, and a tint 0.99: read it beside a measure of colours, never alone.
     """
     check_pictures(images, channels=(3,))
     check_pictures(x, images[:, :1], channels=(1,))
