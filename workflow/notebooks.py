@@ -54,6 +54,7 @@ STEPS = {
     "comparison": Step(after=("outputs",), writes=("collapse.json",), without=LONG),
     "metrics": Step(after=("data",), writes=("sensitivity.json",)),
     "table_1": Step(after=("outputs",), writes=("scores.json",), without=LONG, reads=("table_1",)),
+    "right_answers": Step(after=("training", "pix2pix", "bicyclegan", "munit"), writes=("scores.json",), without=LONG),
     "colourisation": Step(after=("training",), writes=("scores.json",), without=LONG),
     "matching_ablation": Step(
         after=("training", "matchers"), writes=("scores.json",), without=LONG, reads=("matching_ablation",)
