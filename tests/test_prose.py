@@ -41,6 +41,7 @@ ALLOWED = {
     "near 100 % has no waste": "the end of a scale",
     "takes four times as long; a search among all pairs of cells takes sixteen times": "arithmetic: twice the side",
     "CC BY-SA 4.0": "the name of a licence",
+    "CC BY 4.0": "the name of a licence",
 }
 UNREAD = (  # what is not a sentence of ours
     r"^```\{code.*?^```|^```\n.*?^```",

@@ -35,6 +35,7 @@ STEPS = {
     "setup_check": Step(),
     "shoes": Step(writes=("dataset.json",), without=LONG, photos="ut-zap50k"),
     "paper_pictures": Step(writes=("pictures.json",), without=LONG, photos="anime-faces"),
+    "avatars": Step(writes=("dataset.json",), without=LONG),
     "data": Step(after=("shoes",), writes=("dataset.json",)),
     "semantic_match": Step(after=("data",), writes=("timing.json",)),
     "correspondence": Step(after=("data",), writes=("scores.json",)),
