@@ -26,7 +26,7 @@ from sources import digest, sources
 
 ROOT = Path(__file__).parent.parent
 SMOKE = ROOT / "runs" / "smoke"
-LEFT_OUT = {"shoes", "pix2pix", "bicyclegan", "munit", "outputs", "comparison", "table_1", "colourisation"}
+LEFT_OUT = {"avatars", "shoes", "pix2pix", "bicyclegan", "munit", "outputs", "comparison", "table_1", "colourisation"}
 LEFT_OUT |= {"paper_pictures", "matchers", "matching_ablation", "robustness", "choosing_the_match"}
 
 
