@@ -27,8 +27,9 @@ def double_retrieval(images: Tensor, x: Tensor, r: Tensor, *, among: int = 10, s
     Not in the paper. By chance an output is found with 1 / among by either; what keeps to x alone gets that by colours,
     so about 0.1. What cannot win it: r itself, which is moved and so seldom found by its edges (0.26 on drawings, where
     r is the same drawing, 0.20 on shoes), and a method without guidance. A tint keeps x's edges, but its colour is
-    seldom one of r's where these are many: 0.19 on drawings, 0.31 on avatars. Shoes often have hardly more than one colour: 0.43 there.
-    The truth gets 1.00 and 0.88. It does not see which part has which colour: read it beside `part_colours`.
+    seldom one of r's where these are many: 0.19 on drawings, 0.31 on avatars. Shoes often have hardly more than one
+    colour: 0.43 there. The truth gets 1.00, 0.94 and 0.88. It does not see which part has which colour: read it beside
+    `part_colours`.
     """
     check_pictures(images, r, channels=(3,))
     check_pictures(x, images[:, :1], channels=(1,))
