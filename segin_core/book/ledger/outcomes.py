@@ -37,6 +37,13 @@ FID, LPIPS = r"FID(?![\w-])", r"LPIPS(?![\w-]).*alex"
 HIGHER_IS_BETTER = {"diversity", "part_colours", "structure", "double_retrieval"}
 WITH_STRUCTURE = ("right_answers/scores.json", "table_1/scores.json")
 COPIES = {"copy_r": "r itself", "w": "W itself"}  # what SEGIN has to beat where the shape of x counts
+NAMES = {"segin": "SEGIN", "bicyclegan": "BicycleGAN", "munit": "MUNIT", "munit_ref": "MUNIT+ref", **COPIES}
+NAMES |= {"n_of_r": "N fed with r", "tint": "a tint"}
+
+
+def named(row: str) -> str:
+    """A row's name on the page."""
+    return NAMES.get(row, row.replace("_", " "))
 
 
 class Comparison(NamedTuple):
@@ -91,7 +98,7 @@ def outcome(claim: Claim, ledger: Ledger, *, dataset: str, edition: str, in_plac
         case Nothing():
             return Outcome(Verdict.UNTESTED, note=f"needs {judge.needs}")
         case Cell(data="bags") | Order(data="bags") | Ranking(data="bags"):
-            return Outcome(Verdict.UNTESTED, note="needs pictures of bags")
+            return Outcome(Verdict.UNTESTED, note="needs trainings on bags")
     found = files(judge.file, judge.data if isinstance(judge, Less) else None)
     if found is None:
         return Outcome(Verdict.UNTESTED, note=f"no {judge.file}")
@@ -200,13 +207,13 @@ def _of_rows(judge: Cell | Order | Ranking | Answers, ledger: Ledger, found: Evi
     columns = list(dict.fromkeys(column for _, _, column, _ in pairs))
     parts = [compared(table, *pair, ledger.margins.get(pair[2], 0.0)) for pair in pairs]
     if isinstance(judge, Ranking):
-        scores = [(row, table.score(row, judge.column)) for row in judge.rows]
+        scores = [(named(row), table.score(row, judge.column)) for row in judge.rows]
     else:
-        scores = [(column, table.score(judge.row, column)) for column in columns]
-    ours = ", ".join(f"{name} {score}" for name, score in scores if score).replace("_", " ")
+        scores = [(column.replace("_", " "), table.score(judge.row, column)) for column in columns]
+    ours = ", ".join(f"{name} {score}" for name, score in scores if score)
     return Outcome(
         Verdict.of_all(part.verdict for part in parts),
-        ours if isinstance(judge, Ranking) or not ours else f"{judge.row.replace('_', ' ')}: {ours}",
+        ours if isinstance(judge, Ranking) or not ours else f"{named(judge.row)}: {ours}",
         ", ".join(dict.fromkeys(name for column in columns if (name := table.metrics.get(column)))),
         note=_why(pairs, parts) if parts else "the file has no such measure",
         comparisons=tuple(parts),
@@ -216,13 +223,16 @@ def _of_rows(judge: Cell | Order | Ranking | Answers, ledger: Ledger, found: Evi
 def _why(pairs: list[tuple[str, str, str, int]], parts: list[Comparison]) -> str:
     """The comparisons that did not come out as they should, column by column."""
     words = {Verdict.NOT: "not so against", Verdict.UNDECIDED: "not decided against", Verdict.UNTESTED: "nothing on"}
-    one_column, one_row = len({pair[2] for pair in pairs}) == 1, len({pair[0] for pair in pairs}) == 1
-    failed: dict[tuple[str, str], list[str]] = {}
+    one_row = len({first for first, *_ in pairs}) == 1
+    failed: dict[str, dict[str, list[str]]] = {}
     for (first, second, column, _), part in zip(pairs, parts, strict=True):
-        if part.verdict in words:
-            row = second if one_row else f"{first} / {second}"
-            failed.setdefault(("" if one_column else f"{column}: ", words[part.verdict]), []).append(row)
-    return "; ".join(f"{where}{word} {', '.join(rows)}" for (where, word), rows in failed.items()).replace("_", " ")
+        if word := words.get(part.verdict):
+            row = named(second) if one_row else f"{named(first)} / {named(second)}"
+            failed.setdefault(column, {}).setdefault(word, []).append(row)
+    said = {c: "; ".join(f"{word} {', '.join(rows)}" for word, rows in there.items()) for c, there in failed.items()}
+    if len({column for _, _, column, _ in pairs}) == 1:
+        return "".join(said.values())
+    return "\n".join(f"{column.replace('_', ' ')}: {there}" for column, there in said.items())
 
 
 def _of_cell(judge: Cell, paper: float, ledger: Ledger, found: Evidence) -> Outcome:

@@ -67,14 +67,11 @@ class ScoreTable(BaseModel):
 
 
 class RightAnswers(BaseModel):
-    """right_answers/scores.json: measure to row to score."""
+    """right_answers/scores.json: measure to row to score, and the measures' names."""
 
     data: str
+    metrics: dict[str, str | None] = {}
     measures: dict[str, dict[str, Score | None]]
-
-    @property
-    def metrics(self) -> dict[str, str]:
-        return {measure: measure.replace("_", " ") for measure in self.measures}
 
     def score(self, row: str, column: str) -> Score | None:
         return self.measures.get(column, {}).get(row)
