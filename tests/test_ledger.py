@@ -696,6 +696,8 @@ def test_what_speaks_for_segin_needs_a_structure_above_both_copies(project, ledg
     found = on_shoes(by_id(ledger, "most-realistic"), ledger)
     assert (found.verdict, found.note) == (verdict, note)
     assert on_shoes(cell(ledger, "table_1", "shoes", "munit", "frechet"), ledger).verdict is verdict
+    # nor is SEGIN's lead to be had by naming it last
+    assert on_shoes(by_id(ledger, "pix2pix-varies-least"), ledger).comparisons[-1].verdict is verdict
     # what says nothing for SEGIN needs no such evidence, and what is refuted stays so
     assert on_shoes(by_id(ledger, "bicyclegan-and-munit-alike"), ledger).verdict is Verdict.UNDECIDED
     put(table((-2, -1), copies=copies))
@@ -794,12 +796,14 @@ def test_a_row_takes_the_place_of_another_wherever_there_is_one() -> None:
     content = {
         "methods": {"segin": {"scores": 1}, "copy_r": {"scores": 2}, "pix2pix": {"scores": {"segin_better_by": 3}}},
         "measures": {"structure": {"segin": 4, "copy_r": 5}, "realism": {"segin": 6}},
+        "others": {"copy_r": 7},
         "edition": "cpu",
     }
     kept = json.dumps(content)
     assert with_row_in_place(content, "copy_r", "segin") == {
         "methods": {"segin": {"scores": 2}, "copy_r": {"scores": 2}, "pix2pix": {"scores": {}}},
         "measures": {"structure": {"segin": 5, "copy_r": 5}, "realism": {}},
+        "others": {"copy_r": 7},
         "edition": "cpu",
     }
     assert json.dumps(content) == kept

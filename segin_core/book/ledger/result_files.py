@@ -128,7 +128,6 @@ def with_row_in_place(content: Any, row: str, place: str) -> Any:
     """
     if not isinstance(content, dict) or row == place:
         return content
-    kept = {
-        key: with_row_in_place(v, row, place) for key, v in content.items() if key not in (place, place + "_better_by")
-    }
+    gone = (place, f"{place}_better_by")
+    kept = {key: with_row_in_place(inner, row, place) for key, inner in content.items() if key not in gone}
     return kept | {place: kept[row]} if place in content and row in kept else kept
