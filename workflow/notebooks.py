@@ -29,7 +29,10 @@ class Step(NamedTuple):
 MODEL = ("model.safetensors", "model.json", "history.json")
 LONG = ("quick",)  # left out there: hours, or photos that the reader must have
 # whose files book/claims.yaml names
-EVIDENCE = ("speed", "results", "comparison", "table_1", "colourisation", "matching_ablation", "robustness", "failures")
+EVIDENCE = (
+    *("speed", "results", "comparison", "table_1", "right_answers", "colourisation"),
+    *("matching_ablation", "robustness", "failures"),
+)
 
 STEPS = {
     "setup_check": Step(),
