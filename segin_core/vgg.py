@@ -76,7 +76,8 @@ class VGGFeatures(nn.Module):
 
     `model(images)` takes b 3 h w (or b 1 h w, repeated to three channels) in [-1, 1] and returns a dict
     {layer: b c h/s w/s} of non-negative features with s = layer_stride(layer). Layers are named relu1_1 ... relu5_4.
-    The network is cut after the deepest one. Gradients flow to the images, never to the weights.
+    The network is cut after the deepest one. Gradients flow to the images, never to the weights; networks of one
+    source share these, so copy one before you change it in place.
     Raises InputError for an unknown source or layer, and for weights that are not to be had.
     """
 

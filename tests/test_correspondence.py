@@ -116,6 +116,30 @@ def test_pck_is_the_literal_count(alpha):
     torch.testing.assert_close(found, torch.tensor(wanted), atol=1e-4, rtol=0)
 
 
+def test_holes_are_the_literal_share_of_the_object_that_got_background():
+    grid, sizes = (4, 4), (3, 1, 8, 8)
+    inside, inside_r = (torch.rand(sizes, generator=seeded(s)).round() for s in (9, 10))
+    index = known.random_index(3, grid, generator=seeded(11))
+    found = known.holes(index, inside, inside_r, grid)
+    for i in range(3):
+        total = background = 0.0
+        for cell, source in enumerate(index[i].tolist()):
+            here, there = (
+                m[i, 0, 2 * (c // 4) : 2 * (c // 4) + 2, 2 * (c % 4) : 2 * (c % 4) + 2].mean().item()
+                for m, c in ((inside, cell), (inside_r, source))
+            )
+            total, background = total + here, background + here * (1 - there)
+        assert found[i].item() == pytest.approx(background / total, abs=1e-6)
+    still = known.same_place(3, grid)
+    whole, empty = torch.ones(sizes), torch.zeros(sizes)
+    assert known.holes(still, inside, whole, grid).tolist() == [0] * 3
+    assert known.holes(still, inside, empty, grid).tolist() == [1] * 3
+    with pytest.raises(InputError, match="no foreground that could have holes"):
+        known.holes(still, empty, whole, grid)
+    with pytest.raises(InputError, match="does not fit 3 and 2 masks"):
+        known.holes(still, inside, inside_r[:2], grid)
+
+
 def test_chance_is_what_theory_says():
     """Over random orders each cell of r is as likely as any other."""
     grid, alpha = (8, 8), 0.2

@@ -128,6 +128,24 @@ def pck(index: Tensor, truth: Tensor, foreground: Tensor, grid: Grid, alpha: flo
     return (near * weight).sum(dim=1) / weight.sum(dim=1)
 
 
+def holes(index: Tensor, foreground: Tensor, foreground_r: Tensor, grid: Grid) -> Tensor:
+    """How much of x's object gets r's background from a match: the share of x's foreground sent to no foreground.
+
+    Needs no truth, only that r shows something that x's object could be pasted from. index: b n from `match`, both
+    grids alike; foreground (x's) and foreground_r: b 1 h w in [0, 1], and a cell counts by its share of it. Returns b
+    values in [0, 1]; lower is better. Raises InputError for sizes that do not fit and an x without foreground.
+    """
+    inside, inside_r = (at_cells(rearrange(m, "b 1 h w -> b h w 1"), grid)[..., 0] for m in (foreground, foreground_r))
+    if not index.shape == inside.shape == inside_r.shape:
+        raise InputError(
+            f"an index of shape {tuple(index.shape)} does not fit {len(foreground)} and {len(foreground_r)} masks of "
+            f"{grid[0]} x {grid[1]} cells: give as many of each, and one number a cell"
+        )
+    if (inside.sum(dim=1) == 0).any():
+        raise InputError("an x has no foreground that could have holes: leave it out")
+    return 1 - (inside * inside_r.gather(1, index)).sum(dim=1) / inside.sum(dim=1)
+
+
 def best_index(truth: Tensor, grid: Grid) -> Tensor:
     """The index of a perfect match: the cell of r nearest to where each cell of x truly went; b n."""
     return torch.cdist(at_cells(truth, grid), cell_centres(grid)[None]).argmin(dim=-1)
