@@ -197,7 +197,7 @@ def test_only_what_a_change_touches_runs_again(clone: Path) -> None:
 
     module = clone / "segin_core/corruption.py"
     module.write_text(module.read_text() + "# changed\n")
-    users = {name for name in STEPS if module in sources(clone / f"book/{name}.ipynb", clone)}
+    users = {name for name in all_steps("smoke") if module in sources(clone / source(name), clone)}
     assert users >= {"self_supervision", "training"} and not users & {"setup_check", "data", "network", "losses"}
     after_training = {"results", "translate_your_own", "introduction", "outputs", "comparison", "table_1", "claims"}
     after_training |= {"speed", "colourisation", "matching_ablation", "robustness", "failures", "choosing_the_match"}
@@ -397,6 +397,7 @@ def test_a_variant_is_the_notebook_under_other_values(project: Path, monkeypatch
     )
     assert "runs/quick/training-red/model.safetensors" in results("quick", "training-red")
     assert not {"training-red"} & set(all_steps("cpu"))
+    assert steps("quick", "all")["claims"].after == (*STEPS["claims"].after, "results-red", "results-two")
 
 
 def test_inputs_of_a_notebook(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,10 +116,11 @@ def steps(edition: str, run: str = "edition") -> dict[str, Step]:
         free = other not in own and name in own and not known[name].reads
         return other in chosen and not free
 
-    return {
-        name: known[name]._replace(after=tuple(other for other in known[name].after if waits(name, other)))
-        for name in chosen
-    }
+    def after(name: str) -> list[str]:
+        read = [other for other in known if other not in STEPS and source(other).stem in known[name].reads]
+        return [other for other in (*known[name].after, *read) if waits(name, other)]
+
+    return {name: known[name]._replace(after=tuple(after(name))) for name in chosen}
 
 
 def results(edition: str, step: str) -> list[str]:
@@ -150,8 +151,8 @@ def inputs(edition: str, step: str, run: str = "edition") -> list[str]:
     after, notebook = steps(edition, run)[step].after, source(step).stem
     files = {file for name in after for file in results(edition, name) or [executed(edition, name)]}
     for other in PUBLISHED if edition in PUBLISHED else ():
-        for name in STEPS[notebook].reads:
-            if (other, name) != (edition, notebook):
+        for name in all_steps(other):
+            if source(name).stem in STEPS[notebook].reads and (other, name) != (edition, notebook):
                 files |= {_found(file) for file in results(other, name) if file not in files} - {None}
     own = [f"book/{notebook}.yaml", *([str(INDEX)] if STEPS[notebook].index else [])]
     return sorted(files | {file for file in own if Path(file).is_file()})
