@@ -43,16 +43,19 @@ class _InTable(_Strict):
         return f"{self.table}/scores.json"
 
 
-class Cell(_InTable):
-    """One cell of Table I or II. SEGIN's own cells: is its order with every other row that of the paper?"""
-
-    by: Literal["cell"]
-    row: Row
+class _InColumn(_InTable):
     column: Column
 
     @property
     def columns(self) -> list[str]:
         return [self.column]
+
+
+class Cell(_InColumn):
+    """One cell of Table I or II. SEGIN's own cells: is its order with every other row that of the paper?"""
+
+    by: Literal["cell"]
+    row: Row
 
     @property
     def compared(self) -> list[str]:
@@ -72,16 +75,11 @@ class Order(_InTable):
         return [self.row, *self.than]
 
 
-class Ranking(_InTable):
+class Ranking(_InColumn):
     """Each two rows of a column: are those alike here that the paper has alike, and the others ordered as there?"""
 
     by: Literal["ranking"]
-    column: Column
     rows: list[Row] = Field(min_length=2)
-
-    @property
-    def columns(self) -> list[str]:
-        return [self.column]
 
     @property
     def compared(self) -> list[str]:
