@@ -45,7 +45,7 @@ class SEGIN:
     def _update_discriminator(self, batch: Batch, output: Tensor) -> dict[str, Tensor]:
         self.discriminator.requires_grad_(True)
         real, fake = self.discriminator(batch.y, batch.x), self.discriminator(output, batch.x)
-        loss = losses.discriminator_loss(real.float(), fake.float())
+        loss = losses.discriminator_loss(real, fake)
         self.optimisers["discriminator"].zero_grad(set_to_none=True)
         loss.backward()
         self.optimisers["discriminator"].step()
@@ -62,7 +62,7 @@ class SEGIN:
             terms["feature"] = losses.feature_loss(self.features(output)[self.feature_layer].float(), wanted)
         if weights.adversarial:
             self.discriminator.requires_grad_(False)
-            terms["adversarial"] = losses.adversarial_loss(self.discriminator(output, batch.x).float())
+            terms["adversarial"] = losses.adversarial_loss(self.discriminator(output, batch.x))
         if mask is not None and weights.segmentation:
             terms["segmentation"] = losses.segmentation_loss(mask, batch.mask)
         if mask is not None and weights.attention:

@@ -109,3 +109,26 @@ def test_one_picture_with_a_bottleneck_of_one_cell_cannot_be_trained_on():
         model(*one)
     model(*two)
     model.eval()(*one)
+
+
+def test_every_layer_of_the_papers_discriminator_is_normalised_and_relu():
+    model = Discriminator(8, image_size=32)
+    layers = [m for m in model.layers if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    assert len(layers) == 11 and all(hasattr(m, "parametrizations") for m in layers)
+    assert all(m.negative_slope == 0 for m in model.modules() if isinstance(m, torch.nn.LeakyReLU))
+
+
+def test_a_free_logit_and_a_leak_are_what_they_say():
+    model = Discriminator(8, image_size=32, leak=0.2, free_logit=True)
+    *others, last = [m for m in model.layers if isinstance(m, torch.nn.Conv2d | torch.nn.Linear)]
+    assert not hasattr(last, "parametrizations") and all(hasattr(m, "parametrizations") for m in others)
+    assert all(m.negative_slope == 0.2 for m in model.modules() if isinstance(m, torch.nn.LeakyReLU))
+
+
+def test_the_discriminators_logits_are_not_rounded_away_by_bf16():
+    model = Discriminator(24, image_size=32).eval()
+    y, x = torch.rand(4, 3, 32, 32) * 2 - 1, torch.rand(4, 1, 32, 32) * 2 - 1
+    with torch.autocast("cpu", torch.bfloat16):
+        logits = model(y, x)
+    assert logits.dtype == torch.float32 and len(logits.unique()) == 4
+    torch.testing.assert_close(logits, model(y, x))

@@ -20,7 +20,7 @@ from segin_core.segin import SEGIN
 from segin_core.translator import Translator
 
 # parameters of the training chapters that leave the networks as they are
-SHOWN = {"edition", "run", "data", "workers", "checkpoint_every", "sample_every", "samples", "timed_steps"}
+SHOWN = {"edition", "run", "data", "workers", "checkpoint_every", "sample_every", "samples", "snapshots", "timed_steps"}
 SHOWN |= {"codes", "styles", "scored"}
 
 
