@@ -97,6 +97,17 @@ def test_l1_off_the_lines_sees_colours_alone():
     torch.testing.assert_close(metrics.l1_off_the_lines(redrawn, truth, x=x, mask=mask), found)
 
 
+def test_mean_gradient_of_a_ramp_is_its_slope_and_a_blur_lowers_it():
+    ramp = torch.linspace(-1, 1, 11).expand(1, 3, 11, 11)  # 0.1 a pixel in each of the three colours
+    assert metrics.mean_gradient(ramp).item() == pytest.approx(0.1 * 3**0.5, abs=1e-6)
+    assert metrics.mean_gradient((ramp + ramp.mT) / 2).item() == pytest.approx(0.05 * 6**0.5, abs=1e-6)
+    noise = torch.rand(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    blurred = torch.nn.functional.avg_pool2d(noise, 3, 1, 1, count_include_pad=False)
+    assert (metrics.mean_gradient(blurred) < 0.5 * metrics.mean_gradient(noise)).all()
+    with pytest.raises(InputError):
+        metrics.mean_gradient(torch.ones(2, 3, 8))
+
+
 def no_network(monkeypatch, kept: Path) -> None:
     """Downloads fail, and what is kept of earlier ones lies in this folder."""
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from segin_core.data.images import to_bytes
 from segin_core.errors import InputError
-from segin_core.evaluation.protocol import choose_references, colour_likeness
+from segin_core.evaluation.protocol import choose_references, colour_likeness, unlike
 
 
 def likeness_of(n: int) -> torch.Tensor:
@@ -80,3 +80,26 @@ def test_only_the_foreground_has_colours():
 def test_masks_of_another_size_are_refused():
     with pytest.raises(InputError, match="do not go together"):
         colour_likeness(striped(RED)[None], torch.ones(1, 1, 4, 4))
+
+
+def slowly_unlike(nearest: list[int], likeness: torch.Tensor, count: int) -> list[int]:
+    """Farthest-first, one input, one candidate at a time."""
+    taken = nearest[:1]
+    while len(taken) < count:
+        left = [k for k in nearest if k not in taken]
+        taken.append(min(left, key=lambda k: max(float(likeness[k, other]) for other in taken)))
+    return taken
+
+
+@given(m=st.integers(3, 30), k=st.integers(1, 12), seed=st.integers(0, 99))
+def test_unlike_references_are_those_of_the_slow_way(m, k, seed):
+    k, generator = min(k, m), torch.Generator().manual_seed(seed)
+    nearest, likeness = torch.rand(4, m, generator=generator).argsort(dim=1)[:, :k], likeness_of(m)
+    for count in {1, k // 2 + 1, k}:
+        found = unlike(nearest, likeness, count).tolist()
+        assert found == [slowly_unlike(row, likeness, count) for row in nearest.tolist()]
+
+
+def test_no_more_unlike_references_than_there_are():
+    with pytest.raises(InputError, match="6 of 5 references: take from 1 to 5"):
+        unlike(torch.arange(5)[None], likeness_of(5), 6)

@@ -54,6 +54,27 @@ def choose_references(inputs: int, likeness: Tensor, *, diverse: int, per_input:
     return Protocol(diverse_inputs, references, few_chosen, torch.arange(inputs) % few, similar)
 
 
+def unlike(nearest: Tensor, likeness: Tensor, count: int) -> Tensor:
+    """Of the k references that suit each input, `count` that are as unlike one another as can be: n k -> n count.
+
+    nearest: n k, which of m pictures suit an input, the best first; likeness: m m, how alike two pictures are
+    (`colour_likeness`). The first stays; then comes, again and again, the one that is least like its nearest among
+    those taken (farthest-first traversal: Gonzalez, 1985). Paper: how the references of Fig. 5 were found is not said.
+    Raises InputError for a `count` above k.
+    """
+    if not 1 <= count <= nearest.shape[1]:
+        raise InputError(f"{count} of {nearest.shape[1]} references: take from 1 to {nearest.shape[1]} of them")
+    alike = likeness[nearest[:, :, None], nearest[:, None]]  # n k k
+    chosen, closest = [torch.zeros(len(nearest), dtype=torch.long)], alike[:, 0].clone()
+    rows = torch.arange(len(nearest))
+    closest[:, 0] = torch.inf  # taken
+    for _ in range(count - 1):
+        chosen.append(closest.argmin(dim=1))
+        closest = torch.maximum(closest, alike[rows, chosen[-1]])
+        closest[rows, chosen[-1]] = torch.inf
+    return nearest.gather(1, torch.stack(chosen, dim=1))
+
+
 def map_likeness(
     x: Tensor, r: Tensor, features: VGGFeatures, *, layer: str = "relu4_1", batch_size: int = 20,
     device: str | torch.device = "cpu",
