@@ -29,8 +29,12 @@ def large_enough(regions: Tensor) -> Tensor:
 
 def mean_over_regions(values: Tensor, regions: Tensor) -> Tensor:
     """The mean of values b h w over each region's pixels, then over the regions that there are; b numbers."""
-    count = _sums(torch.ones(regions.shape), regions)
-    return (_sums(values.double(), regions) / count).nanmean(dim=1).float()
+    return region_means(values, regions).nanmean(dim=1).float()
+
+
+def region_means(values: Tensor, regions: Tensor) -> Tensor:
+    """The mean of values b h w over the pixels of region 1 ... k, b k; NaN for a region that a picture has not."""
+    return _sums(values.double(), regions) / _sums(torch.ones(regions.shape), regions)
 
 
 def _sums(values: Tensor, regions: Tensor) -> Tensor:
