@@ -23,13 +23,15 @@ class SEGIN:
         self, translator: Translator, discriminator: Discriminator, features: VGGFeatures, *,
         weights: losses.Weights, feature_layer: str = "relu3_2", lr_translator: float = 2e-4,
         lr_discriminator: float = 1.3e-5, betas: tuple[float, float] = (0.9, 0.999),
+        betas_discriminator: tuple[float, float] = (0.9, 0.999),
     ) -> None:  # fmt: skip
         self.translator, self.discriminator, self.features = translator, discriminator, features
         self.weights, self.feature_layer = weights, feature_layer
         self.networks: dict[str, nn.Module] = {"translator": translator, "discriminator": discriminator}
+        adam = torch.optim.Adam
         self.optimisers = {
-            "translator": torch.optim.Adam(translator.parameters(), lr=lr_translator, betas=betas),
-            "discriminator": torch.optim.Adam(discriminator.parameters(), lr=lr_discriminator, betas=betas),
+            "translator": adam(translator.parameters(), lr=lr_translator, betas=betas),
+            "discriminator": adam(discriminator.parameters(), lr=lr_discriminator, betas=betas_discriminator),
         }
 
     def update(self, batch: Batch) -> dict[str, Tensor]:
