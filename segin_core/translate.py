@@ -1,6 +1,6 @@
 """Translate your own picture: an input and a reference, two paths, one call (Fig. 2 from left to right).
 
-From a shell: python -m segin_core.translate x.png r.png -o out.png --checkpoint runs/quick/training/model.safetensors
+From a shell: python -m segin_core.translate x.png r.png -o out.png
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from segin_core.data.images import picture_format, read_image, save_image, to_pi
 from segin_core.errors import InputError
 from segin_core.matching import auxiliary_image
 from segin_core.running.checkpoints import load_translator
+from segin_core.running.shipped import shipped
 from segin_core.vgg import VGGFeatures
 
 
@@ -33,18 +34,20 @@ class Result(NamedTuple):
 
 
 def translate(
-    input: str | Path | Image.Image, reference: str | Path | Image.Image, *, checkpoint: str | Path,
+    input: str | Path | Image.Image, reference: str | Path | Image.Image, *, checkpoint: str | Path | None = None,
     size: int | None = None, invert: bool = False,
 ) -> Result:  # fmt: skip
     """Colour `input` (a sketch, dark lines on white) with the colours of `reference`, part by part.
 
     Both are paths or PIL images of any size and kind that `images.read_image` takes. Each is fitted onto a white square
     of `size` pixels (default: the size that N was trained at), translated there, and the result is scaled
-    back to the input's own size: detail finer than `size` is not to be had from N. `invert` turns a sketch of light
-    lines on black into one of dark lines on white; an input that is mostly dark without it brings a warning.
+    back to the input's own size: detail finer than `size` is not to be had from N. `checkpoint`: the weights of a
+    training, model.safetensors; without it the network that comes with the project (`running.shipped`). `invert` turns
+    a sketch of light lines on black into one of dark lines on white; an input that is mostly dark without it brings a
+    warning.
     Raises InputError for pictures or checkpoints that cannot be read, and for a size that N cannot take.
     """
-    translator, description = load_translator(checkpoint)
+    translator, description = load_translator(shipped() if checkpoint is None else checkpoint)
     settings = description["matching"]
     size = description["image_size"] if size is None else size
     multiple = 2 ** translator.config["downsamplings"]
@@ -99,7 +102,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("input", type=Path, help="the sketch")
     parser.add_argument("reference", type=Path, help="the coloured picture")
     parser.add_argument("-o", "--output", required=True, type=Path, help="picture to write: .png, .jpg, .webp, ...")
-    parser.add_argument("--checkpoint", type=Path, default=Path("runs/quick/training/model.safetensors"))
+    parser.add_argument("--checkpoint", type=Path, help="a model.safetensors (default: comes with the project)")
     parser.add_argument("--size", type=int, help="pixels of the square N works on (default: as trained)")
     parser.add_argument("--invert", action="store_true", help="the sketch has light lines on black")
     parser.add_argument("--auxiliary", type=Path, help="also write W(x, r) to this file")
@@ -113,7 +116,7 @@ def main(arguments: list[str] | None = None) -> int:
                 chosen.input, chosen.reference, checkpoint=chosen.checkpoint, size=chosen.size, invert=chosen.invert
             )
         if chosen.mask and result.mask is None:
-            raise InputError(f"{chosen.checkpoint}: this network was trained without a mask decoder; leave --mask out")
+            raise InputError("--mask: this network was trained without a mask decoder; leave it out")
         for picture, path in zip((result.output, result.auxiliary, result.mask), outputs, strict=True):
             if path:
                 save_image(picture, path)

@@ -17,6 +17,7 @@ from check_html import check_notebook, toc_pages
 from notebooks import PUBLISHED, STEPS, all_steps, load_index, source, variants
 from segin_core.book.ledger import load_ledger
 from segin_core.book.parameters import check_overrides, declared_parameters, load_overrides
+from segin_core.running.shipped import DEFAULT, LIMIT, shipped
 
 ROOT = Path(__file__).parent.parent
 EDITIONS = ("smoke", "quick", "cpu", "paper")
@@ -277,5 +278,14 @@ def test_nothing_waits_to_be_written() -> None:
 
 
 def test_published_runs_are_small() -> None:
-    sizes = [file.stat().st_size for file in (ROOT / "published").rglob("*") if file.is_file()]
+    sizes = [file.stat().st_size for file in COPIES if file.is_file()]
     assert sum(sizes) < 25e6 and max(sizes, default=0) < 2e6
+
+
+def test_published_networks_have_cards_and_are_small() -> None:
+    files = sorted((ROOT / "published" / "models").iterdir())
+    names = [file.stem for file in files if file.suffix == ".safetensors"]
+    assert DEFAULT in names
+    assert {file.name for file in files} == {f"{name}.{end}" for name in names for end in ("safetensors", "json", "md")}
+    assert all(shipped(name).stat().st_size <= LIMIT == 12e6 for name in names)
+    assert sum(file.stat().st_size for file in files) < 40e6

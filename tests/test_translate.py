@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 
 from segin_core.errors import InputError
+from segin_core.running.shipped import shipped
 from segin_core.translate import main, off_square, on_square, translate
 
 
@@ -197,3 +199,18 @@ def test_missing_checkpoint_and_unwritable_output(sketch, reference, checkpoint,
     (tmp_path / "file").touch()
     assert main([*paths, "-o", str(tmp_path / "file" / "o.png"), "--checkpoint", str(checkpoint)]) == 2
     assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_without_a_checkpoint_the_network_of_the_project_is_taken(sketch, reference, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    sketch.save("x.png")
+    reference.save("r.png")
+    assert main(["x.png", "r.png", "-o", "out.png"]) == 0
+    given = translate(sketch, reference, checkpoint=shipped())
+    assert Image.open("out.png").tobytes() == given.output.tobytes()
+
+    monkeypatch.setattr("segin_core.translate.shipped", partial(shipped, folder=tmp_path))
+    assert main(["x.png", "r.png", "-o", "other.png"]) == 2
+    said = capsys.readouterr().err
+    assert "comes with the project is not there" in said and said.count("\n") == 1
+    assert not (tmp_path / "other.png").exists()

@@ -67,7 +67,8 @@ STEPS = {
     "choosing_the_match": Step(after=("training",), writes=("scores.json",), without=LONG),
     "failures": Step(after=("training",), writes=("warning.json",)),
     "claims": Step(after=EVIDENCE, writes=("claims.json",), reads=EVIDENCE),
-    "translate_your_own": Step(after=("training",)),
+    "models": Step(after=("training",), writes=("models.json",), without=LONG, reads=("training", "right_answers")),
+    "translate_your_own": Step(),
     "how_this_book_is_built": Step(after=("training",)),
     "introduction": Step(after=("results", "claims"), index=True),
 }

@@ -1,8 +1,9 @@
 """Copy executed notebooks and their small result files from runs/<edition> to published/<edition>, to be committed.
 
 Times, papermill's paths and other metadata are left behind; pictures over 150 kB are compressed, if need be to 256
-colours. published/index.json says of every copy where it comes from: step -> edition -> commit, hardware, date,
-seconds (of what the results measure, else of the whole notebook), versions, and the digest of the sources it ran.
+colours. Networks that have a card (the chapter on models) go to published/models, whichever edition trained them.
+published/index.json says of every copy where it comes from: step -> edition -> commit, hardware, date, seconds (of what
+the results measure, else of the whole notebook), versions, and the digest of the sources it ran.
 """
 
 import argparse
@@ -23,7 +24,9 @@ from check_html import check_notebook, injected_edition
 from notebooks import INDEX, PUBLISHED, all_steps, executed, load_index, published
 from segin_core.errors import InputError
 from segin_core.running.files import written_whole
+from segin_core.running.shipped import LIMIT, shipped
 
+MODELS = Path("published/models")
 KEPT = {"notebook": ("kernelspec", "language_info"), "cell": ("tags",)}  # metadata
 RESULT_LIMIT, PICTURE_LIMIT, NOTEBOOK_LIMIT = 300_000, 150_000, 1_500_000  # bytes
 ENVIRONMENT = re.compile(r"^Python (\S+), torch (\S+), segin_core at (\S+), (.+)$", re.MULTILINE)
@@ -123,7 +126,8 @@ def prepare(edition: str, name: str) -> tuple[dict[Path, bytes], dict[str, Any],
         raise InputError(f"{file}: {faults[0]}; only a whole run can be published.")
     if (shown := injected_edition(notebook)) != edition:
         raise InputError(f"{file}: it was run with edition {shown!r}; run it anew by `make book EDITION={edition}`.")
-    results = sorted(Path(f"runs/{edition}/{name}").glob("*.json"))
+    folder = Path(f"runs/{edition}/{name}")
+    results = [result for result in sorted(folder.glob("*.json")) if not result.with_suffix(".md").is_file()]
     small = [result for result in results if result.stat().st_size <= RESULT_LIMIT]
     found = {result: json.loads(result.read_text(encoding="utf-8")) for result in small}
     row = origin(notebook, list(found.values()), file) | {"sources": notebook.metadata.get("sources")}
@@ -137,7 +141,27 @@ def prepare(edition: str, name: str) -> tuple[dict[Path, bytes], dict[str, Any],
         limit = f"a published notebook may have {NOTEBOOK_LIMIT / 1e6:.1f} MB"
         raise InputError(f"{file}: {len(text) / 1e6:.1f} MB, but {limit}; show fewer or smaller pictures.")
     copies = {Path("published") / edition / name / result.name: result.read_bytes() for result in small}
-    return {Path(published(edition, name)): text, **copies}, row, [file.name for file in results if file not in small]
+    files = {Path(published(edition, name)): text, **copies, **networks(folder)}
+    return files, row, [result.name for result in results if result not in small]
+
+
+def networks(folder: Path) -> dict[Path, bytes]:
+    """What goes to published/models of a chapter's results: each network that has a card, and the card.
+
+    Raises InputError for one that is too large, that is not the card's, or whose card names this machine.
+    """
+    found = {}
+    for card in sorted(folder.glob("*.md")):
+        network = shipped(card.stem, folder=folder)
+        if (size := network.stat().st_size) > LIMIT:
+            limit = f"a published network may have {LIMIT / 1e6:.0f} MB"
+            raise InputError(f"{network}: {size / 1e6:.1f} MB, but {limit}; train a narrower one.")
+        for file in (card, card.with_suffix(".json")):
+            if named := next(names_of_machine(file.read_text(encoding="utf-8")), None):
+                raise InputError(f"{file}: it names {named}, of this machine; print a relative path or nothing.")
+        files = (network, card, card.with_suffix(".json"))
+        found |= {MODELS / file.name: file.read_bytes() for file in files}
+    return found
 
 
 def write(file: Path, content: bytes) -> None:
