@@ -65,6 +65,7 @@ STEPS = {
     ),
     "robustness": Step(after=("training", "matchers"), writes=("curves.json",), without=LONG),
     "choosing_the_match": Step(after=("training",), writes=("scores.json",), without=LONG),
+    "choosing_the_recipe": Step(after=("data",), writes=("trials.json",), without=LONG),
     "failures": Step(after=("training",), writes=("warning.json",)),
     "claims": Step(after=EVIDENCE, writes=("claims.json",), reads=EVIDENCE),
     "models": Step(after=("training",), writes=("models.json",), without=LONG, reads=("training", "right_answers")),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import papermill
@@ -44,7 +45,18 @@ def trained_network(edition: str, run: str, **values: Any) -> tuple[Translator, 
         about = folder / "model.json"
         if about.is_file() and json.loads(about.read_text(encoding="utf-8")).get("identity", {}).get("key") == wanted:
             return load_translator(folder / "model.safetensors")
+    return load_translator(trained_weights(edition, "training", run, values))
+
+
+def trained_weights(edition: str, notebook: str, run: str, values: dict[str, Any]) -> Path:
+    """The model.safetensors of a training notebook, executed with these `values` and `run` as its folder.
+
+    The other values are the edition's. A training of the same identity is not begun anew: one that was stopped goes on,
+    one that is done is only described again. Raises what that run raises.
+    """
+    file = project_root() / "book" / f"{notebook}.ipynb"
+    values = check_overrides(file, load_overrides(edition, notebook) | values)
     (runs(edition) / run).mkdir(parents=True, exist_ok=True)
-    how = {"kernel_name": "python3", "cwd": notebook.parent, "progress_bar": False}
-    papermill.execute_notebook(notebook, runs(edition) / run / "training.ipynb", values | {"run": run}, **how)
-    return load_translator(runs(edition) / run / "model.safetensors")
+    how = {"kernel_name": "python3", "cwd": file.parent, "progress_bar": False}
+    papermill.execute_notebook(file, runs(edition) / run / file.name, values | {"run": run}, **how)
+    return runs(edition) / run / "model.safetensors"
