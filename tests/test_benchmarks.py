@@ -14,6 +14,7 @@ from other_ways import FaissSearch, draft_way, literal_match, random_vgg19
 from semantic_match import arguments, expected_seconds, gflop, growth, matrix_products, measure_draft, reasons_to_skip
 from semantic_match import main as time_matching
 from timing import CAN_RESET_PEAK, RETURN_MEMORY, interleaved, peak_while, power_law, ratio
+from training_step import main as time_training
 from translator import arguments as network_arguments
 from translator import calibrated, folded, inputs
 from translator import main as time_network
@@ -187,3 +188,14 @@ def test_bad_arguments_get_one_sentence(parse, words: str, sentence: str, capsys
     with pytest.raises(SystemExit):
         parse([*words.split(), "-o", "x.json"])
     assert sentence in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_a_training_step_is_taken_apart(tmp_path: Path) -> None:
+    words = ["--size", "32", "--widths", "8", "4", "--batches", "2", "--rounds", "3", "--seconds", "1"]
+    time_training([*words, "-o", str(tmp_path / "step.json")])
+    found = json.loads((tmp_path / "step.json").read_text())
+    assert found["parts"]["step"]["share"]["value"] == 1
+    parts = {name: each["ms"]["value"] for name, each in found["parts"].items()}
+    assert all(0 < ms < parts["step"] for name, ms in parts.items() if name != "step")
+    assert found["steps"]["width 8, batch 2"]["times_faster"]["value"] == 1
+    assert list(found["steps"]) == ["width 8, batch 2", "width 4, batch 2"]
