@@ -401,6 +401,18 @@ def test_a_variant_is_the_notebook_under_other_values(project: Path, monkeypatch
     assert steps("quick", "all")["claims"].after == (*STEPS["claims"].after, "results-red", "results-two")
 
 
+def test_who_takes_other_networks_waits_for_those_that_are_trained_there(project: Path) -> None:
+    (project / "params/quick").mkdir(parents=True)
+    for file, values in {
+        "training-red": "run: training-red\ndata: paper_pictures/reds",
+        "colourisation": "trainings: [training-red, training-blue]",
+    }.items():
+        (project / f"params/quick/{file}.yaml").write_text(values)
+    known = all_steps("quick")
+    assert known["training-red"].after == ("paper_pictures",)
+    assert known["colourisation"].after == ("training", "training-red")  # nothing trains the other
+
+
 def test_inputs_of_a_notebook(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert inputs("cpu", "data") == ["runs/cpu/shoes/dataset.json"]
     assert inputs("quick", "data") == []

@@ -23,6 +23,7 @@ class Step(NamedTuple):
     without: tuple[str, ...] = ()  # editions that show the published run instead, unless ALL=1
     reads: tuple[str, ...] = ()  # notebooks whose results of other editions, run or published, it reads too
     index: bool = False  # does it list the published runs?
+    trainings: bool = False  # does it take the networks of those trainings that its parameter of this name lists?
     photos: str = ""  # the data cache's folder that ALL=1 must find; without it the published run stays
 
 
@@ -59,7 +60,7 @@ STEPS = {
     "metrics": Step(after=("data",), writes=("sensitivity.json",)),
     "table_1": Step(after=("outputs",), writes=("scores.json",), without=LONG, reads=("table_1",)),
     "right_answers": Step(after=("training", "pix2pix", "bicyclegan", "munit"), writes=("scores.json",), without=LONG),
-    "colourisation": Step(after=("training",), writes=("scores.json",), without=LONG),
+    "colourisation": Step(after=("training",), writes=("scores.json",), without=LONG, trainings=True),
     "matching_ablation": Step(
         after=("training", "matchers"), writes=("scores.json",), without=LONG, reads=("matching_ablation",)
     ),
@@ -95,8 +96,14 @@ def variants(edition: str) -> dict[str, Step]:
 
 
 def all_steps(edition: str) -> dict[str, Step]:
-    """Every notebook, and the edition's variants."""
-    return STEPS | variants(edition)
+    """Every notebook, and the edition's variants. Who takes the networks of other trainings waits for them, too."""
+    known = STEPS | variants(edition)
+    takers = [name for name, step in known.items() if step.trainings]
+    for name in (name for name in takers if Path("params", edition, f"{name}.yaml").is_file()):
+        listed = load_overrides(edition, name).get("trainings", [])
+        more = [run for run in listed if run in known and run not in known[name].after]
+        known[name] = known[name]._replace(after=(*known[name].after, *more))
+    return known
 
 
 def left_out(edition: str, step: str) -> bool:

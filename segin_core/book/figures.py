@@ -41,6 +41,22 @@ def image_grid(
     return figure
 
 
+def reference_grid(
+    cases: Sequence[tuple[Tensor, Tensor, Sequence[Tensor], Sequence[Tensor]]], *, title: str = "", cell: float = 1.25
+) -> Figure:
+    """Results under their references, as the paper's Fig. 5, 7 and 8 have them.
+
+    cases: x, y, some references (as many for each) and the result under each, pictures as in `image_grid`. Two rows
+    each: the references; the input, its own picture and the results. title: of the whole figure.
+    """
+    rows = [row for x, y, references, results in cases for row in ([None, None, *references], [x, y, *results])]
+    heads = ["Input", "GT", *(str(k + 1) for k in range(len(cases[0][2])))]
+    figure = image_grid(rows, heads, row_labels=["Ref", "Result"] * len(cases), cell=cell)
+    if title:
+        figure.suptitle(title, fontsize=10)
+    return figure
+
+
 def with_interval(score: object, digits: int = 4) -> str:
     """A table's cell from {"value": v, "interval": [low, high]}: "v [low, high]"; empty for what is no such score."""
     if not isinstance(score, dict):
