@@ -704,6 +704,25 @@ def test_what_speaks_for_segin_needs_a_structure_above_both_copies(project, ledg
     assert on_shoes(by_id(ledger, "most-realistic"), ledger).verdict is Verdict.NOT
 
 
+@pytest.mark.parametrize(
+    ("lead", "verdict"), [((0.05, 0.1), Verdict.DIRECTION), ((-0.1, -0.05), Verdict.NOT), ((-0.1, 0.1), "overlap")]
+)
+def test_two_compared_methods_are_ordered_by_their_paired_difference(project, ledger, lead, verdict) -> None:
+    content = table()
+    claim = by_id(ledger, "order-of-others-shoes-diversity")
+
+    def of_pair(first: str, second: str) -> Verdict:
+        found = on_shoes(claim, ledger).comparisons
+        return next(each.verdict for each in found if each.between == ("diversity", *sorted((first, second))))
+
+    put(content)
+    assert of_pair("bicyclegan", "pix2pix") is Verdict.UNDECIDED  # the two intervals overlap
+    paired = {"bicyclegan": {"value": -sum(lead) / 2, "interval": [-lead[1], -lead[0]]}}
+    content["methods"]["pix2pix"]["scores"]["diversity"]["leads"] = paired
+    put(content)  # the paper has BicycleGAN ahead
+    assert of_pair("bicyclegan", "pix2pix") is (Verdict.UNDECIDED if verdict == "overlap" else verdict)
+
+
 def test_a_row_that_is_missing_is_not_beaten(project, ledger) -> None:
     content = table()
     del content["methods"]["w"]

@@ -433,8 +433,22 @@ def test_inputs_of_a_notebook(project: Path, monkeypatch: pytest.MonkeyPatch) ->
     Path("published/index.json").touch()
     assert "published/index.json" in inputs("quick", "introduction")  # it lists what is published
     assert not any("cpu" in file or "quick" in file for file in inputs("smoke", "claims"))
-    assert inputs("quick", "table_1", "all") == ["published/cpu/table_1/scores.json", "runs/quick/outputs/outputs.json"]
-    assert inputs("cpu", "table_1") == ["runs/cpu/outputs/outputs.json"]  # its own result is not its input
+    made = ["runs/quick/outputs/outputs.json", "runs/quick/right_answers/scores.json"]
+    assert inputs("quick", "table_1", "all") == ["published/cpu/table_1/scores.json", *made]
+    made = ["runs/cpu/outputs/outputs.json", "runs/cpu/right_answers/scores.json"]
+    assert inputs("cpu", "table_1") == made  # its own result is not its input
+
+
+def test_a_chapter_waits_for_its_variants_and_they_for_none_of_each_other(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project / "params/cpu").mkdir(parents=True)
+    for name in ("table_1-one", "table_1-two"):
+        (project / f"params/cpu/{name}.yaml").write_text(f"run: {name}")
+    found = steps("cpu")
+    assert found["table_1"].after == ("outputs", "right_answers", "table_1-one", "table_1-two")
+    assert found["table_1-one"].after == ("data", "outputs", "right_answers")
+    assert not any("table_1" in file for file in inputs("cpu", "table_1-one"))
 
 
 PROVENANCE = {

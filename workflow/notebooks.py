@@ -58,7 +58,7 @@ STEPS = {
     "results": Step(after=("training",), writes=("metrics.json",)),
     "comparison": Step(after=("outputs",), writes=("collapse.json",), without=LONG),
     "metrics": Step(after=("data",), writes=("sensitivity.json",)),
-    "table_1": Step(after=("outputs",), writes=("scores.json",), without=LONG, reads=("table_1",)),
+    "table_1": Step(after=("outputs", "right_answers"), writes=("scores.json",), without=LONG, reads=("table_1",)),
     "right_answers": Step(after=("training", "pix2pix", "bicyclegan", "munit"), writes=("scores.json",), without=LONG),
     "colourisation": Step(after=("training",), writes=("scores.json",), without=LONG, trainings=True),
     "matching_ablation": Step(
@@ -90,7 +90,8 @@ def variants(edition: str) -> dict[str, Step]:
         data = load_overrides(edition, name).get("data", "data").partition("/")[0]
         after = dict.fromkeys(data if other == "data" else other for other in ("data", *STEPS[notebook].after))
         same = {other: f"{other}-{variant}" for other in after if f"{other}-{variant}" in found}
-        return STEPS[notebook]._replace(after=tuple(same.get(other, other) for other in after), without=LONG)
+        after = tuple(same.get(other, other) for other in after)
+        return STEPS[notebook]._replace(after=after, without=LONG, reads=())  # other results are the edition's to read
 
     return {name: step(name) for name in found}
 
@@ -161,7 +162,7 @@ def inputs(edition: str, step: str, run: str = "edition") -> list[str]:
     files = {file for name in after for file in results(edition, name) or [executed(edition, name)]}
     for other in PUBLISHED if edition in PUBLISHED else ():
         for name in all_steps(other):
-            if source(name).stem in STEPS[notebook].reads and (other, name) != (edition, notebook):
+            if source(name).stem in all_steps(edition)[step].reads and (other, name) != (edition, notebook):
                 files |= {_found(file) for file in results(other, name) if file not in files} - {None}
     own = [f"book/{notebook}.yaml", *([str(INDEX)] if STEPS[notebook].index else [])]
     return sorted(files | {file for file in own if Path(file).is_file()})

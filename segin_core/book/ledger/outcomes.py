@@ -156,15 +156,21 @@ def paper_order(first: float, second: float, column: str, margin: float = 0.0) -
 
 
 def better_by(table: ScoreTable | RightAnswers, first: str, second: str, column: str) -> Interval | None:
-    """The interval of a row's lead: paired with SEGIN where the file has that, else from the two, which is wider."""
+    """The interval of a row's lead: paired where the file has that, else from the two, which is wider."""
     a, b = table.score(first, column), table.score(second, column)
-    if first == "segin" and a and b and b.segin_better_by:
-        return b.segin_better_by.interval
-    if second == "segin" and a and b and a.segin_better_by:
-        low, high = a.segin_better_by.interval
+    if a and b and (paired := _paired(first, a, second, b)):
+        return paired
+    if a and b and (paired := _paired(second, b, first, a)):
+        low, high = paired
         return -high, -low
     intervals = [score and score.interval for score in (a, b)]
     return lead(*reversed(intervals)) if column in HIGHER_IS_BETTER else lead(*intervals)
+
+
+def _paired(first: str, a: Score, second: str, b: Score) -> Interval | None:
+    """The interval of the first's lead over the second, if the file has their paired difference."""
+    found = b.segin_better_by if first == "segin" else a.leads.get(second)
+    return found and found.interval
 
 
 def compared(

@@ -38,12 +38,16 @@ def _in_order(bounds: Interval) -> Interval:
 
 
 class Score(BaseModel):
-    """A number of a result file with its interval; segin_better_by: paired difference, positive if SEGIN is better."""
+    """A number of a result file with its interval.
+
+    segin_better_by: paired difference, positive if SEGIN is better; leads: by how much this row is better than others.
+    """
 
     model_config = ConfigDict(strict=True, allow_inf_nan=False)
     value: float
     interval: Annotated[Interval, Strict(False), AfterValidator(_in_order)]  # JSON's list becomes a tuple
     segin_better_by: Score | None = None
+    leads: dict[str, Score] = {}
 
     def __str__(self) -> str:
         low, high = self.interval
