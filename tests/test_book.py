@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from check_html import check_notebook, toc_pages
-from notebooks import PUBLISHED, STEPS, all_steps, load_index, source, variants
+from notebooks import PUBLISHED, STEPS, all_steps, load_index, source, steps, variants
 from segin_core.book.ledger import load_ledger
 from segin_core.book.parameters import check_overrides, declared_parameters, load_overrides
 from segin_core.running.shipped import DEFAULT, LIMIT, shipped
@@ -56,7 +56,8 @@ def test_every_notebook_is_a_step() -> None:
 
 def test_steps_name_known_notebooks_and_editions() -> None:
     for step in STEPS.values():
-        assert {*step.after, *step.reads} <= set(STEPS) and set(step.without) <= set(EDITIONS)
+        named = {name.partition("-")[0] for name in (*step.after, *step.reads)}
+        assert named <= set(STEPS) and set(step.without) <= set(EDITIONS)
     assert set(PUBLISHED) < set(EDITIONS)
 
 
@@ -208,6 +209,42 @@ def test_variants_are_notebooks_under_other_values_with_a_folder_of_their_own(ed
     assert notebook in STEPS and variant not in EDITIONS  # its page would have the name of an edition's
     values = load_overrides(edition, name)
     assert values["run"] == name and values != load_overrides(edition, notebook) | {"run": name}
+
+
+LEFT_OUT = {  # what each row of Table II, and of ours, has otherwise than the full model
+    "full": {},
+    "without_gan": {"w_adversarial": 0.0},
+    "without_reconstruction": {"w_reconstruction": 0.0},
+    "without_feature": {"w_feature": 0.0},
+    "without_total_variation": {"w_total_variation": 0.0},
+    "without_non_local": {"non_local": False},
+    "without_multi_task": {"mask_decoder": False},
+    "without_damage": {"corruption": "none"},
+    "draft_damage": {"corruption": "draft"},
+    "without_hue_rotation": {"hue_rotation": 0.0},
+    "unconditional": {"conditional": False},
+}
+
+
+@pytest.mark.parametrize(("edition", "name"), [(e, name) for e, name in VARIANTS if name.startswith("training-")])
+def test_an_ablated_network_is_trained_as_the_full_one_but_for_one_part(edition: str, name: str) -> None:
+    row, _, data = name.removeprefix("training-").partition("-")
+    row, _, number = row.partition("_") if row.startswith("full") else (row.rstrip("_12"), "", row[-1])
+    if row not in LEFT_OUT:
+        return  # another variant, or the paper's GAN, whose values are chosen together
+    chapter = load_overrides(edition, f"ablations-{data}" if data else "ablations")
+    base = load_overrides(edition, chapter.get("full", "training-full") + chapter.get("networks", ""))
+    wanted = base | LEFT_OUT[row] | {"run": name} | ({"seed": int(number)} if number in ("1", "2") else {})
+    found, shown = load_overrides(edition, name), {"snapshots"}
+    assert {k: v for k, v in found.items() if k not in shown} == {k: v for k, v in wanted.items() if k not in shown}
+
+
+def test_the_chapter_on_ablations_waits_for_its_networks() -> None:
+    for edition in EDITIONS:
+        rows = {name for name in variants(edition) if re.match(r"training-(full|without|draft|uncond|paper_gan)", name)}
+        shoes = {name for name in rows if not name.endswith("-bags")}
+        assert set(steps(edition, "all")["ablations"].after) - {"training"} == shoes
+    assert set(steps("cpu", "all")["ablations-bags"].after) >= {"training-full-bags", "training-without_gan-bags"}
 
 
 def test_there_is_no_other_edition() -> None:

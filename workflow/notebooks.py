@@ -18,7 +18,7 @@ INDEX = Path("published/index.json")
 class Step(NamedTuple):
     """After whose results a notebook runs, and which files it leaves in runs/<edition>/<notebook>/."""
 
-    after: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()  # variants among them where the edition has such
     writes: tuple[str, ...] = ()
     without: tuple[str, ...] = ()  # editions that show the published run instead, unless ALL=1
     reads: tuple[str, ...] = ()  # notebooks whose results of other editions, run or published, it reads too
@@ -32,8 +32,12 @@ LONG = ("quick",)  # left out there: hours, or photos that the reader must have
 # whose files book/claims.yaml names
 EVIDENCE = (
     *("speed", "results", "comparison", "table_1", "right_answers", "colourisation"),
-    *("matching_ablation", "robustness", "failures"),
+    *("matching_ablation", "robustness", "ablations", "failures"),
 )
+# of Table II, and the rows and second seeds beside it: variants of the training chapter, where an edition has them
+LEFT_OUT = ("gan", "reconstruction", "feature", "total_variation", "non_local", "multi_task", "damage", "hue_rotation")
+ABLATED = ("full", *(f"without_{part}" for part in LEFT_OUT), "draft_damage", "unconditional", "paper_gan")
+ABLATIONS = tuple(f"training-{row}{number}" for row in ABLATED for number in ("", "_1", "_2"))
 
 STEPS = {
     "setup_check": Step(),
@@ -65,6 +69,7 @@ STEPS = {
         after=("training", "matchers"), writes=("scores.json",), without=LONG, reads=("matching_ablation",)
     ),
     "robustness": Step(after=("training", "matchers"), writes=("curves.json",), without=LONG),
+    "ablations": Step(after=("training", *ABLATIONS), writes=("scores.json",), without=LONG),
     "choosing_the_match": Step(after=("training",), writes=("scores.json",), without=LONG),
     "choosing_the_recipe": Step(after=("data",), writes=("trials.json",), without=LONG),
     "failures": Step(after=("training",), writes=("warning.json",)),
@@ -90,7 +95,7 @@ def variants(edition: str) -> dict[str, Step]:
         data = load_overrides(edition, name).get("data", "data").partition("/")[0]
         after = dict.fromkeys(data if other == "data" else other for other in ("data", *STEPS[notebook].after))
         same = {other: f"{other}-{variant}" for other in after if f"{other}-{variant}" in found}
-        after = tuple(same.get(other, other) for other in after)
+        after = tuple(same.get(other, other) for other in after if other in STEPS or other in same)
         return STEPS[notebook]._replace(after=after, without=LONG, reads=())  # other results are the edition's to read
 
     return {name: step(name) for name in found}

@@ -5,6 +5,8 @@ from torch import Tensor
 from segin_core.errors import InputError, check_pictures
 from segin_core.metrics.pixel import BLANK, thickened
 
+COLOURED = 0.5  # 191 of 255: with a channel below it a pixel is plainly not white
+
 
 def interior(x: Tensor, mask: Tensor) -> Tensor:
     """The object's pixels that are neither on a line of x nor beside one: b 1 h w of 0 and 1.
@@ -31,11 +33,11 @@ def border(mask: Tensor, *, pixels: int = 2) -> Tensor:
 def unguided(w: Tensor, truth: Tensor, *, x: Tensor, mask: Tensor) -> Tensor:
     """Where the match pasted background into the object: b 1 h w of 0 and 1.
 
-    That is where W is white, the right answer is not, x has no line and the mask says "object". Whatever colour N gives
-    there it has from elsewhere: by its non-local layers or by its convolutions. w, truth: b 3 h w, x: b 1 h w, in
-    [-1, 1]; mask: b 1 h w in [0, 1]. Raises InputError for what does not go together.
+    That is where W is white, the right answer plainly is not, x has no line and the mask says "object". Whatever colour
+    N gives there it has from elsewhere: by its non-local layers or by its convolutions. w, truth: b 3 h w, x: b 1 h w,
+    in [-1, 1]; mask: b 1 h w in [0, 1]. Raises InputError for what does not go together.
     """
     check_pictures(w, truth, channels=(3,))
     check_pictures(w[:, :1], x, mask, channels=(1,))
-    white, coloured = w.amin(dim=1, keepdim=True) > BLANK, truth.amin(dim=1, keepdim=True) <= BLANK
+    white, coloured = w.amin(dim=1, keepdim=True) > BLANK, truth.amin(dim=1, keepdim=True) < COLOURED
     return (white & coloured & (x > BLANK) & (mask > 0.5)).float()
