@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 SMOKE = ROOT / "runs" / "smoke"
 LEFT_OUT = {"avatars", "shoes", "pix2pix", "bicyclegan", "munit", "outputs", "comparison", "table_1", "colourisation"}
 LEFT_OUT |= {"paper_pictures", "matchers", "matching_ablation", "robustness", "choosing_the_match", "right_answers"}
-LEFT_OUT |= {"ablations", "choosing_the_recipe", "models"}
+LEFT_OUT |= {"ablations", "choosing_the_recipe", "learning_curve", "models"}
 
 
 def run(*arguments: str, cwd: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
@@ -202,7 +202,7 @@ def test_only_what_a_change_touches_runs_again(clone: Path) -> None:
     assert users >= {"self_supervision", "training"} and not users & {"setup_check", "data", "network", "losses"}
     after_training = {"results", "models", "introduction", "outputs", "comparison", "table_1", "claims"}
     after_training |= {"speed", "colourisation", "matching_ablation", "robustness", "failures", "choosing_the_match"}
-    after_training |= {"right_answers", "right_answers-avatars", "ablations"}
+    after_training |= {"right_answers", "right_answers-avatars", "ablations", "learning_curve"}
     assert planned(clone) == users | after_training
 
 

@@ -64,6 +64,7 @@ STEPS = {
     "metrics": Step(after=("data",), writes=("sensitivity.json",)),
     "table_1": Step(after=("outputs", "right_answers"), writes=("scores.json",), without=LONG, reads=("table_1",)),
     "right_answers": Step(after=("training", "pix2pix", "bicyclegan", "munit"), writes=("scores.json",), without=LONG),
+    "learning_curve": Step(after=("training", "pix2pix", "bicyclegan", "munit"), writes=("curves.json",), without=LONG),
     "colourisation": Step(after=("training",), writes=("scores.json",), without=LONG, trainings=True),
     "matching_ablation": Step(
         after=("training", "matchers"), writes=("scores.json",), without=LONG, reads=("matching_ablation",)

@@ -61,6 +61,8 @@ def provenance(*, parameters: dict[str, Any], seconds: float) -> dict[str, Any]:
         "python": platform.python_version(),
         "versions": {name: version(name) for name in PACKAGES},
         "hardware": hardware(),
+        "threads": torch.get_num_threads(),
+        "load": round(os.getloadavg()[1], 1) if hasattr(os, "getloadavg") else None,  # mean of five minutes
         "seconds": round(seconds, 1),
         "parameters": parameters,
     }
