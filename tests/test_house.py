@@ -12,7 +12,9 @@ import pytest
 
 LIBRARY = Path(__file__).parent.parent / "segin_core"
 PAPER = ("matching", "vgg", "translator", "discriminator", "losses", "corruption", "self_supervision", "segin")
-LAYERS = (("errors",), ("the paper", "data", "running"), ("metrics",), ("evaluation",), ("baselines",), ("book",))
+LAYERS = (
+    ("errors",), ("the paper", "data", "running"), ("metrics",), ("evaluation",), ("baselines", "beyond"), ("book",),
+)  # fmt: skip
 HEAVY = {
     "h5py", "matplotlib", "nbformat", "pandas", "papermill", "platformdirs", "pooch", "pydantic", "scipy", "skimage",
     "torchvision", "yaml", "segin_core.book", "segin_core.metrics", "segin_core.evaluation", "segin_core.baselines",
