@@ -74,6 +74,7 @@ STEPS = {
     "choosing_the_match": Step(after=("training",), writes=("scores.json",), without=LONG),
     "choosing_the_recipe": Step(after=("data",), writes=("trials.json",), without=LONG),
     "failures": Step(after=("training",), writes=("warning.json",)),
+    "learned_match": Step(after=("data",), writes=("model.safetensors", "model.json", "scores.json"), without=LONG),
     "claims": Step(after=EVIDENCE, writes=("claims.json",), reads=EVIDENCE),
     "models": Step(after=("training",), writes=("models.json",), without=LONG, reads=("training", "right_answers")),
     "translate_your_own": Step(),

@@ -96,8 +96,8 @@ class MatchBatch(NamedTuple):
 
     x: Tensor  #: b 1 h w in [-1, 1]
     r: Tensor  #: y bent, turned, mirrored and recoloured, b 3 h w in [-1, 1]
-    index: Tensor  #: b n: the cell of r that each of x's cells went to
-    counts: Tensor  #: b n: is the cell in x's object, and did it stay in the picture?
+    index: Tensor  #: b 1 h w over cells: the cell of r, row-major, that each of x's went to
+    counts: Tensor  #: b 1 h w over cells: is the cell in x's object, and did it stay in the picture?
 
 
 class WarpedPairs:
@@ -127,8 +127,8 @@ class WarpedPairs:
         truth = self.bank.truth[drawn]
         stayed = (at_cells(truth, self.grid).abs() <= 1).all(dim=-1)
         inside = at_cells(rearrange(batch["mask"], "b 1 h w -> b h w 1"), self.grid)[..., 0] > 0.5
-        index = best_index(truth, self.grid)
-        return MatchBatch(batch["x"], apply_warp(y, self.bank.grid[drawn]), index, stayed & inside)
+        maps = (each.unflatten(1, (1, *self.grid)) for each in (best_index(truth, self.grid), stayed & inside))
+        return MatchBatch(batch["x"], apply_warp(y, self.bank.grid[drawn]), *maps)
 
 
 class MatchTraining:
@@ -142,7 +142,8 @@ class MatchTraining:
     def update(self, batch: MatchBatch) -> dict[str, Tensor]:
         """One step; returns the loss."""
         fx, fr = self.network(batch.x, batch.r)
-        loss = contrastive_loss(fx, fr, batch.index, batch.counts, temperature=self.temperature)
+        index, counts = batch.index.flatten(1), batch.counts.flatten(1)
+        loss = contrastive_loss(fx, fr, index, counts, temperature=self.temperature)
         self.optimisers["match"].zero_grad(set_to_none=True)
         loss.backward()
         self.optimisers["match"].step()
