@@ -595,6 +595,32 @@ def test_table_ii_works_as_soon_as_there_are_ablations(project, ledger) -> None:
     assert verdict("table-2-shoes-segin-to-truth") is Verdict.NOT
 
 
+@pytest.mark.parametrize(
+    ("claim", "row", "measure"),
+    [
+        ("without-gan-flat", "without_gan", "gradients"),
+        ("without-reconstruction-other-colours", "without_reconstruction", "colours"),
+        ("without-total-variation-mottled", "without_total_variation", "mottling"),
+        ("without-non-local-no-propagation", "without_non_local", "propagation"),
+        ("without-multi-task-ragged-edges", "without_multi_task", "edge"),
+        ("corruption-teaches-repair", "without_damage", "right_answer"),
+    ],
+)
+def test_what_breaks_without_a_part_is_judged_by_its_own_measure(project, ledger, claim, row, measure) -> None:
+    content = table(methods=[f"without_{name}" for name in LEFT_OUT])
+    put(answers(), file=RIGHT_ANSWERS)
+
+    def judged(better: tuple[float, float] | None) -> Verdict:
+        content["methods"].setdefault(row, {"scores": {}})["scores"] = {measure: score(1.0, better)} if better else {}
+        put(content, file="ablations/scores.json")
+        return on_shoes(by_id(ledger, claim), ledger).verdict
+
+    assert judged(None) is Verdict.UNTESTED, "a row that is not trained"
+    assert judged((1, 2)) is Verdict.DIRECTION
+    assert judged((-1, 2)) is Verdict.UNDECIDED
+    assert judged((-2, -1)) is Verdict.NOT
+
+
 def test_pix2pix_varies_least(project, ledger) -> None:
     content = table()
     claim = by_id(ledger, "pix2pix-varies-least")
