@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 SMOKE = ROOT / "runs" / "smoke"
 LEFT_OUT = {"avatars", "shoes", "pix2pix", "bicyclegan", "munit", "outputs", "comparison", "table_1", "colourisation"}
 LEFT_OUT |= {"paper_pictures", "matchers", "matching_ablation", "robustness", "choosing_the_match", "right_answers"}
-LEFT_OUT |= {"ablations", "choosing_the_recipe", "learning_curve", "models"}
+LEFT_OUT |= {"ablations", "choosing_the_recipe", "learned_match", "learning_curve", "models"}
 
 
 def run(*arguments: str, cwd: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:
@@ -417,7 +417,7 @@ def test_who_takes_other_networks_waits_for_those_that_are_trained_there(project
 def test_inputs_of_a_notebook(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert inputs("cpu", "data") == ["runs/cpu/shoes/dataset.json"]
     assert inputs("quick", "data") == []
-    assert inputs("cpu", "translate_your_own") == sorted(results("cpu", "training"))
+    assert inputs("cpu", "results") == sorted(results("cpu", "training"))
     monkeypatch.setitem(STEPS, "data", Step())
     assert inputs("quick", "network") == ["runs/quick/notebooks/data.ipynb"]  # there are no results to wait for
 
