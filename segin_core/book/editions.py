@@ -18,7 +18,9 @@ def edition_pairs(edition: str, part: str, notebook: str = "data") -> PairFolder
     file = runs(edition) / notebook / "dataset.json"
     if not file.is_file():
         where = f"runs/{edition}/{notebook}/dataset.json"
-        raise InputError(f"{where} is missing: run the notebook {notebook.split('/')[0]} of this edition first.")
+        made_by, _, kind = notebook.partition("/")
+        pictures = f", with pictures of {kind} at hand" if kind else ""
+        raise InputError(f"{where} is missing: run the notebook {made_by} of this edition first{pictures}.")
     described = json.loads(file.read_text(encoding="utf-8"))
     if part not in described["counts"]:
         raise InputError(f"part={part!r} is not in this data: choose one of {', '.join(described['counts'])}.")
