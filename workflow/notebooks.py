@@ -29,6 +29,7 @@ class Step(NamedTuple):
 
 MODEL = ("model.safetensors", "model.json", "history.json")
 LONG = ("quick",)  # left out there: hours, or photos that the reader must have
+DAYS = ("quick", "cpu")  # left out there: more trainings than a night has hours for
 # whose files book/claims.yaml names
 EVIDENCE = (
     *("speed", "results", "comparison", "table_1", "right_answers", "colourisation"),
@@ -70,7 +71,7 @@ STEPS = {
         after=("training", "matchers"), writes=("scores.json",), without=LONG, reads=("matching_ablation",)
     ),
     "robustness": Step(after=("training", "matchers"), writes=("curves.json",), without=LONG),
-    "ablations": Step(after=("training", *ABLATIONS), writes=("scores.json",), without=LONG),
+    "ablations": Step(after=("training", *ABLATIONS), writes=("scores.json",), without=DAYS),
     "choosing_the_match": Step(after=("training",), writes=("scores.json",), without=LONG),
     "choosing_the_recipe": Step(after=("data",), writes=("trials.json",), without=LONG),
     "failures": Step(after=("training",), writes=("warning.json",)),
@@ -98,7 +99,7 @@ def variants(edition: str) -> dict[str, Step]:
         after = dict.fromkeys(data if other == "data" else other for other in ("data", *STEPS[notebook].after))
         same = {other: f"{other}-{variant}" for other in after if f"{other}-{variant}" in found}
         after = tuple(same.get(other, other) for other in after if other in STEPS or other in same)
-        return STEPS[notebook]._replace(after=after, without=LONG, reads=())  # other results are the edition's to read
+        return STEPS[notebook]._replace(after=after, without=DAYS, reads=())  # other results are the edition's to read
 
     return {name: step(name) for name in found}
 
