@@ -81,13 +81,14 @@ def contrastive_loss(fx: Tensor, fr: Tensor, index: Tensor, counts: Tensor, *, t
     where that is known. The positive is that cell, the negatives are all other cells of the picture and of the batch.
     0 where nothing counts.
     """
-    x, r = (rearrange(f, "b d h w -> (b h w) d") for f in (fx, fr))
+    x, r = (rearrange(f.float(), "b d h w -> (b h w) d") for f in (fx, fr))
     places = index + index.shape[1] * torch.arange(len(index), device=index.device)[:, None]
     true, anchors = places[counts], counts.flatten().nonzero()[:, 0]
     if not len(true):
         return 0 * fx.sum()
-    there = F.cross_entropy(x[anchors] @ r.T / temperature, true)
-    back = F.cross_entropy(r[true] @ x.T / temperature, anchors)
+    with torch.autocast(fx.device.type, enabled=False):  # in bf16 the cosines of neighbours would be the same
+        there = F.cross_entropy(x[anchors] @ r.T / temperature, true)
+        back = F.cross_entropy(r[true] @ x.T / temperature, anchors)
     return (there + back) / 2
 
 
