@@ -1,6 +1,6 @@
 """Images a second of SEGIN's training step, where its time goes, and what larger batches and other widths gain.
 
-    python benchmarks/training_step.py --size 64 --widths 16 24 32 --batches 8 16 32 -o step.json
+    python benchmarks/training_step.py --size 64 --widths 24 16 32 --batches 8 16 32 -o step.json
 
 Pictures are noise and weights are random: a step takes as long on those. Every part is run by itself, so parts need not
 add up to the step. All variants take turns in one process.
@@ -9,15 +9,14 @@ add up to the step. All variants take turns in one process.
 from __future__ import annotations
 
 import argparse
-import math
 import time
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import torch
-from timing import LEAST_ROUNDS, clocked, interleaved, milliseconds, ratio, whole_number
+from timing import clocked, interleaved, milliseconds, ratio, whole_number
+from translator import checked, downsamplings, options
 
 from segin_core.book.provenance import provenance
 from segin_core.corruption import corrupt
@@ -28,7 +27,7 @@ from segin_core.running.files import write_json
 from segin_core.running.randomness import seeded
 from segin_core.segin import SEGIN
 from segin_core.self_supervision import Batch
-from segin_core.translator import BLOCKS, Translator
+from segin_core.translator import Translator
 from segin_core.vgg import VGGFeatures
 
 CELL = 4  # px of the cells that a W is pasted from
@@ -46,7 +45,7 @@ def noise(batch: int, size: int, *, seed: int) -> Batch:
 def method(width: int, size: int, *, seed: int) -> SEGIN:
     """SEGIN with networks of this width, as the chapter on training builds them."""
     torch.manual_seed(seed)
-    translator = Translator(width, downsamplings=min(BLOCKS, int(math.log2(size // 4))))
+    translator = Translator(width, downsamplings=downsamplings(size))
     discriminator = Discriminator(width, image_size=size, leak=0.2, free_logit=True)
     networks = (translator, discriminator, VGGFeatures(layers=("relu3_2",)))
     return SEGIN(*(network.to(memory_format=torch.channels_last) for network in networks), weights=WEIGHTS)
@@ -122,22 +121,14 @@ def measure(asked: argparse.Namespace) -> dict[str, Any]:
 
 def arguments(words: list[str] | None = None) -> argparse.Namespace:
     """The command line, checked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=whole_number(16, 16), default=64, help="side of the images, px")
+    parser = options(__doc__, size=64)
     parser.add_argument(
         "--widths", type=whole_number(2, 2), nargs="+", default=[24, 16, 32], help="the first is taken apart"
     )
     parser.add_argument(
         "--batches", type=whole_number(1), nargs="+", default=[8, 16, 32], help="the first is taken apart"
     )
-    parser.add_argument("--rounds", type=whole_number(LEAST_ROUNDS), default=10, help="at most")
-    parser.add_argument("--seconds", type=float, default=20.0, help="that the rounds of each table may take")
-    parser.add_argument("--seed", type=whole_number(0), default=0, help="of weights, images and order")
-    parser.add_argument("-o", "--output", type=Path, required=True, help="the JSON file to write")
-    asked = parser.parse_args(words)
-    if asked.size & (asked.size - 1):
-        parser.error(f"--size {asked.size}: N halves the image several times, give a power of two, such as 64")
-    return asked
+    return checked(parser, words)
 
 
 def main(words: list[str] | None = None) -> None:

@@ -31,10 +31,15 @@ Inputs = tuple[Tensor, Tensor]
 LEAST_CELLS = 4  # a side of the bottleneck
 
 
+def downsamplings(size: int) -> int:
+    """Of N's blocks for this size: as many as leave LEAST_CELLS a side."""
+    return min(BLOCKS, int(math.log2(size // LEAST_CELLS)))
+
+
 def calibrated(width: int, size: int, *, seed: int, batches: int = 3) -> Translator:
     """A random N for `size` px whose batch normalisations know the statistics of `batches` batches of noise."""
     torch.manual_seed(seed)
-    network = Translator(width, downsamplings=min(BLOCKS, int(math.log2(size // LEAST_CELLS))))
+    network = Translator(width, downsamplings=downsamplings(size))
     for layer in network.modules():
         if isinstance(layer, nn.BatchNorm2d):
             layer.momentum = None  # the plain mean over all batches
@@ -105,21 +110,32 @@ def measure(network: Translator, batch: int, asked: argparse.Namespace) -> dict[
     return {"batch": batch, "modes": found}
 
 
-def arguments(words: list[str] | None = None) -> argparse.Namespace:
-    """The command line, checked."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--size", type=whole_number(16, 16), default=256, help="side of the images, px")
-    parser.add_argument("--width", type=whole_number(2, 2), default=64, help="of N's first block; 64 is Fig. 2's")
-    parser.add_argument("--batches", type=whole_number(1), nargs="+", default=[1, 5], help="images at a time")
-    parser.add_argument("--rounds", type=whole_number(LEAST_ROUNDS), default=10, help="of a batch size, at most")
-    parser.add_argument("--seconds", type=float, default=20.0, help="that the rounds of a batch size may take")
-    parser.add_argument("--compile", action="store_true", help="also by torch.compile, which needs a C++ compiler")
+def options(description: str | None, *, size: int) -> argparse.ArgumentParser:
+    """What every benchmark of N can be asked: the size, with this default, and the rounds, seed and output."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=whole_number(16, 16), default=size, help="side of the images, px")
+    parser.add_argument("--rounds", type=whole_number(LEAST_ROUNDS), default=10, help="of each table, at most")
+    parser.add_argument("--seconds", type=float, default=20.0, help="that the rounds of a table may take")
     parser.add_argument("--seed", type=whole_number(0), default=0, help="of weights, images and order")
     parser.add_argument("-o", "--output", type=Path, required=True, help="the JSON file to write")
+    return parser
+
+
+def checked(parser: argparse.ArgumentParser, words: list[str] | None) -> argparse.Namespace:
+    """The command line, whose size N can halve."""
     asked = parser.parse_args(words)
     if asked.size & (asked.size - 1):
         parser.error(f"--size {asked.size}: N halves the image several times, give a power of two, such as 256")
     return asked
+
+
+def arguments(words: list[str] | None = None) -> argparse.Namespace:
+    """The command line, checked; a table is one batch size."""
+    parser = options(__doc__, size=256)
+    parser.add_argument("--width", type=whole_number(2, 2), default=64, help="of N's first block; 64 is Fig. 2's")
+    parser.add_argument("--batches", type=whole_number(1), nargs="+", default=[1, 5], help="images at a time")
+    parser.add_argument("--compile", action="store_true", help="also by torch.compile, which needs a C++ compiler")
+    return checked(parser, words)
 
 
 def main(words: list[str] | None = None) -> None:

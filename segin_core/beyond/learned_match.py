@@ -65,8 +65,7 @@ class LearnedMatch(nn.Module):
             raise InputError(f"width={width}: the learned match needs a multiple of {GROUPS} channels")
         self.config = {"width": width, "dim": dim, "blocks": blocks, "halvings": halvings}
         self.stride = 2**halvings
-        how = {"width": width, "dim": dim, "blocks": blocks, "halvings": halvings}
-        self.of_x, self.of_r = Encoder(1, **how), Encoder(3, **how)
+        self.of_x, self.of_r = Encoder(1, **self.config), Encoder(3, **self.config)
 
     def forward(self, x: Tensor, r: Tensor) -> tuple[Tensor, Tensor]:
         check_pictures(x, channels=(1,))
