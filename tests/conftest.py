@@ -1,10 +1,13 @@
-"""What several tests need: a small folder of pairs, a small trained network."""
+"""What several tests need: a small folder of pairs, a small trained network, a browser."""
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 from PIL import Image, ImageDraw
+from playwright.sync_api import Browser, Page, sync_playwright
 
 from segin_core.running.checkpoints import save_networks
 from segin_core.translator import Translator
@@ -36,3 +39,28 @@ def checkpoint(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model")
     networks = {"translator": Translator(8, downsamplings=3)}
     return save_networks(folder / "model.safetensors", networks, {"image_size": 32, "matching": matching})
+
+
+@pytest.fixture(scope="module")  # not for the session: while it runs, nothing in this process may use asyncio.run
+def browser() -> Iterator[Browser]:
+    """The system's Chromium, without a window. Skips where there is none."""
+    programs = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    program = next(filter(None, programs), None)
+    if program is None:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    quiet = ["--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-component-update"]
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=quiet, chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: Browser) -> Iterator[Page]:
+    """An empty page of 1280 x 900 in a profile of its own; what its scripts do not catch fails the test at the end."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    page, faults = context.new_page(), []
+    page.on("pageerror", lambda fault: faults.append(fault))
+    yield page
+    context.close()
+    assert not faults, "\n".join(str(fault) for fault in faults)
