@@ -713,6 +713,10 @@ def test_a_published_run_has_the_chapters_text_of_today(project: Path) -> None:
     for other in ({}, {"sources": "0"}):  # older, or of another library
         title, older, *rest = read_published("network", {"edition": "cpu", "commit": "abcdef", **other}).cells
         assert [title, *rest] == ran.cells and "that of commit `abcdef`" in older.source
+    today.cells[-1].source = "(\n    1  # one\n)"  # the same, laid out anew
+    nbformat.write(today, "book/network.ipynb")
+    last = read_published("network", run).cells[-1]
+    assert (last.source, last.outputs[0].text) == (today.cells[-1].source, "1")
     today.cells[-1].source = "2"  # the outputs are not this code's: nothing is exchanged
     nbformat.write(today, "book/network.ipynb")
     title, _, *rest = read_published("network", run | {"commit": "abcdef"}).cells

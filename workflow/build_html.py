@@ -13,6 +13,7 @@ import yaml
 
 from check_html import NOT_RUN, PUBLISHED_RUN
 from notebooks import PUBLISHED, STEPS, all_steps, executed, left_out, load_index, published, source
+from presentation import computes
 from sources import digest
 
 MEANING = {
@@ -34,7 +35,7 @@ def note(title: str, text: str) -> nbformat.NotebookNode:
 
 
 def read_published(step: str, run: dict) -> nbformat.NotebookNode:
-    """The executed copy of a published run, with the text of today's chapter if all code behind it is as it was.
+    """The executed copy of a published run, with the cells of today's chapter if they compute what it ran.
 
     Else a line on top says so: its cells are that commit's and may not run with today's library.
     """
@@ -42,12 +43,15 @@ def read_published(step: str, run: dict) -> nbformat.NotebookNode:
     today = nbformat.read(source(step), as_version=4)
     injected = [cell for cell in page.cells if "injected-parameters" in cell.metadata.get("tags", [])]
     ran = [cell for cell in page.cells if cell.cell_type == "code" and cell not in injected]
-    same = [cell.source for cell in ran] == [cell.source for cell in today.cells if cell.cell_type == "code"]
+    code = [cell for cell in today.cells if cell.cell_type == "code"]
+    same = [computes(cell.source) for cell in ran] == [computes(cell.source) for cell in code]
     if not same or run.get("sources") != digest(source(step)):
         older = f"*The code of this page is that of commit `{run['commit']}`: to copy a cell, take the notebook's own.*"
         page.cells.insert(1, nbformat.v4.new_markdown_cell(older))
         return page
-    cells = [ran.pop(0) if cell.cell_type == "code" else cell for cell in today.cells]
+    for cell, done in zip(code, ran, strict=True):
+        cell.update(outputs=done.outputs, execution_count=done.execution_count)
+    cells = list(today.cells)
     tagged = (i for i, cell in enumerate(cells, 1) if "parameters" in cell.metadata.get("tags", []))
     place = next(tagged, 1)  # papermill puts the edition's values behind the cell with the chapter's own
     page.cells = cells[:place] + injected + cells[place:]
