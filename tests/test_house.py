@@ -13,7 +13,8 @@ import pytest
 LIBRARY = Path(__file__).parent.parent / "segin_core"
 PAPER = ("matching", "vgg", "translator", "discriminator", "losses", "corruption", "self_supervision", "segin")
 LAYERS = (
-    ("errors",), ("the paper", "data", "running"), ("metrics",), ("evaluation",), ("baselines", "beyond"), ("book",),
+    ("errors",), ("the paper", "data", "running"), ("metrics",), ("evaluation",), ("baselines", "beyond"),
+    ("book", "own"),
 )  # fmt: skip
 HEAVY = {
     "h5py", "matplotlib", "nbformat", "pandas", "papermill", "platformdirs", "pooch", "pydantic", "scipy", "skimage",
@@ -106,14 +107,15 @@ def test_imports_print_nothing_and_leave_the_random_state_and_devices_alone() ->
 
 def test_nothing_seeds_or_picks_a_device() -> None:
     calls = r"\bmanual_seed_all\(|\btorch\.manual_seed\(|\bset_default_device\(|\.cuda\(\)|\brandom\.seed\(|^\s*print\("
-    allowed = {"translate": "print("}  # its command line speaks
+    allowed = {"translate": "print(", "command": "print("}  # command lines speak
     for file in LIBRARY.rglob("*.py"):
         found = re.findall(calls, file.read_text(encoding="utf-8"), flags=re.MULTILINE)
         assert all(call.strip() == allowed.get(file.stem) for call in found), (file, found)
 
 
 def test_the_paper_is_short() -> None:
-    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in LIBRARY.glob("*.py")) <= 1200
+    files = (file for file in LIBRARY.glob("*.py") if file.stem != "translate")  # a command line, folders and sheets
+    assert sum(len(file.read_text(encoding="utf-8").splitlines()) for file in files) <= 1100
 
 
 def test_each_equation_has_one_place() -> None:

@@ -80,9 +80,10 @@ def called(script: str, folder: Path) -> list[list[str]]:
         command.parent.mkdir(parents=True, exist_ok=True)
         command.write_text(f'#!/bin/bash\nprintf "%s\\t" {Path(name).name} "$@" >> "{log}"; echo >> "{log}"\n')
         command.chmod(0o755)
-    real = folder / ".venv" / "bin" / "python"
-    real.write_text(f'#!/bin/bash\nexec "{sys.executable}" "$@"\n')
-    real.chmod(0o755)
+    for name, words in (("python", ""), ("segin", "-m segin_core.own.command")):
+        real = folder / ".venv" / "bin" / name
+        real.write_text(f'#!/bin/bash\nexec "{sys.executable}" {words} "$@"\n')
+        real.chmod(0o755)
     names = environment() | {"PATH": f"{stand_ins}:/usr/bin:/bin"}
     done = subprocess.run(["bash", "-euc", script], cwd=folder, env=names, capture_output=True, text=True)
     assert done.returncode == 0, f"{script}\n{done.stderr}"

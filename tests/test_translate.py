@@ -5,13 +5,16 @@ import subprocess
 import sys
 import warnings
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from segin_core.data.contact_sheet import shortened
 from segin_core.errors import InputError
+from segin_core.own.command import main as segin
 from segin_core.running.shipped import shipped
 from segin_core.translate import main, off_square, on_square, translate
 
@@ -152,7 +155,7 @@ def test_light_lines_on_black_bring_a_warning(sketch, reference, checkpoint):
 def test_the_command_line_warns_in_one_line(ask, sketch, tmp_path):
     ImageOps.invert(sketch).save(tmp_path / "dark.png")
     code, _, warned = ask(tmp_path / "a.png", input="dark.png")
-    assert code == 0 and warned.startswith("warning: most of the input is dark") and warned.count("\n") == 1
+    assert code == 0 and re.match("warning: most of .*dark.png is dark", warned) and warned.count("\n") == 1
     assert ask(tmp_path / "a.png", "--invert", input="dark.png")[2] == ""
 
 
@@ -214,3 +217,64 @@ def test_without_a_checkpoint_the_network_of_the_project_is_taken(sketch, refere
     said = capsys.readouterr().err
     assert "comes with the project is not there" in said and said.count("\n") == 1
     assert not (tmp_path / "other.png").exists()
+
+
+@pytest.fixture
+def folders(sketch, reference, tmp_path):
+    """Two inputs and two references in folders, one of each below another folder or unreadable."""
+    for name, picture in (("in/größe 1.png", sketch), ("in/more/b.JPG", sketch), ("refs/red.png", reference)):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        picture.save(tmp_path / name)
+    reference.transpose(Image.Transpose.FLIP_LEFT_RIGHT).save(tmp_path / "refs" / "flipped.webp")
+    (tmp_path / "refs" / "broken.png").write_text("no picture")
+    return tmp_path
+
+
+def test_a_folder_of_inputs_by_a_folder_of_references(folders, sketch, reference, checkpoint, monkeypatch, capsys):
+    monkeypatch.chdir(folders)
+    for _ in range(2):  # a second run on the same folder is none the wiser
+        assert segin(["translate", "in", "refs", "-o", "out", "--checkpoint", str(checkpoint)]) == 0
+        said = capsys.readouterr()
+        assert said.out == "all of them at a glance: out/contact-sheet.png\n"
+        assert said.err.startswith("warning: left out: refs/broken.png is") and said.err.count("\n") == 1
+    files = {f"{name}/{other}.png" for name in ("größe 1", "more_b") for other in ("flipped", "red")}
+    found = {file.relative_to("out").as_posix() for file in Path("out").rglob("*.*")}
+    assert found == files | {"contact-sheet.png"}
+    alone = translate("in/größe 1.png", "refs/red.png", checkpoint=checkpoint).output
+    assert np.abs(np.asarray(Image.open("out/größe 1/red.png"), int) - np.asarray(alone)).max() <= 1
+    sheet = np.asarray(Image.open("out/contact-sheet.png"))
+    assert sheet.shape == (3 * (128 + 4 + 14), 3 * (128 + 4), 3)
+    cells = sheet.reshape(3, 146, 3, 132, 3).min(axis=(1, 3, 4))
+    assert cells[0, 0] == 255 and np.delete(cells.flatten(), 0).max() < 128, "a picture in each cell but the corner"
+    labels = sheet.reshape(3, 146, 3, 132, 3)[:, 2:15].min(axis=(1, 3, 4)) < 128
+    assert labels.tolist() == [[False, True, True], [True, False, False], [True, False, False]]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("in refs -o in/out", "which is read: choose"),
+        ("in refs -o refs", "which is read: choose"),
+        ("in refs -o out.png", "so the output must be one, too, not"),
+        ("in refs/red.png -o refs/red.png", "so the output must be one, too, not"),
+        ("empty refs -o out", "empty is no folder that holds pictures"),
+        ("in refs/broken.png -o out", "broken.png is empty, or not an image"),
+        ("in refs -o out --mask m.png", "--auxiliary and --mask go with one input"),
+        ("nowhere refs -o out", "nowhere does not exist"),
+    ],
+)
+def test_folders_that_cannot_be_used(folders, checkpoint, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(folders)
+    (folders / "empty").mkdir()
+    before = sorted(folders.rglob("*"))
+    assert segin(["translate", *words.split(), "--checkpoint", str(checkpoint)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and message in said and said.count("\n") == 1
+    assert sorted(folders.rglob("*")) == before
+
+
+def test_a_name_too_long_for_its_cell_is_cut_in_the_middle(sketch):
+    font = ImageFont.load_default(11)
+    assert shortened("red", 128, font) == "red" and shortened("red", 3, font) == ""
+    short = shortened("a very long name of a picture 1234", 128, font)
+    assert font.getlength(short) <= 128 and re.fullmatch("a very.+….+1234", short)

@@ -38,7 +38,7 @@ def read_pair(path: str | Path, order: str) -> tuple[Image.Image, Image.Image]:
         raise InputError(f"{path} is {both.width} x {side} pixels: a pair file holds two squares side by side.")
     left, right = both.crop((0, 0, side, side)), both.crop((side, 0, 2 * side, side))
     x, y = (left, right) if order == "AB" else (right, left)
-    (colour, dark), other = _unlike_a_sketch(x), _unlike_a_sketch(y)
+    (colour, dark), other = unlike_a_sketch(x), unlike_a_sketch(y)
     either = colour == other[0] and max(dark, other[1]) <= THIN
     if (colour, dark) > other and not either:
         raise InputError(f"{path} has its photo where order={order!r} has the sketch: give order={order[::-1]!r}.")
@@ -47,7 +47,7 @@ def read_pair(path: str | Path, order: str) -> tuple[Image.Image, Image.Image]:
     return x.convert("L"), y
 
 
-def _unlike_a_sketch(half: Image.Image) -> tuple[int, float]:
+def unlike_a_sketch(half: Image.Image) -> tuple[int, float]:
     """How colourful (mean spread of the channels, 0..255), and the share of pixels that are not nearly white."""
     pixels = np.asarray(half)
     return round(float(np.ptp(pixels, axis=2).mean())), float((pixels.min(axis=2) < PALE).mean())

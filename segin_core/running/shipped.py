@@ -12,7 +12,8 @@ from segin_core.errors import InputError
 from segin_core.running.checkpoints import save_networks
 from segin_core.translator import Translator
 
-FOLDER = Path(__file__).parents[2] / "published" / "models"
+INSTALLED, CHECKOUT = Path(__file__).parents[1] / "models", Path(__file__).parents[2] / "published" / "models"
+FOLDER = INSTALLED if INSTALLED.is_dir() else CHECKOUT  # pyproject.toml puts the one's files where the other is
 DEFAULT = "avatars"
 LIMIT = 12_000_000  # bytes a file
 

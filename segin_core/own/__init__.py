@@ -1,0 +1,1 @@
+"""Your own pictures and data: what a folder holds, a training on it, the command `segin`."""
