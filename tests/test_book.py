@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import re
 import statistics
 import symtable
@@ -241,6 +242,32 @@ def test_an_ablated_network_is_trained_as_the_full_one_but_for_one_part(edition:
     wanted = base | LEFT_OUT[row] | {"run": name} | ({"seed": int(number)} if number in ("1", "2") else {})
     found, shown = load_overrides(edition, name), {"snapshots"}
     assert {k: v for k, v in found.items() if k not in shown} == {k: v for k, v in wanted.items() if k not in shown}
+
+
+def test_trainings_of_the_paper_are_as_long_as_their_reasons_say() -> None:
+    """steps = epochs x pictures / batch. MUNIT's authors count no epochs."""
+    said = re.compile(r"^steps: (\d+)  # (\d+) epochs .*?of (?:the )?(\d+) \w.* at batch (\d+)", flags=re.MULTILINE)
+    for name in all_steps("paper"):
+        if name.partition("-")[0] in ("training", "pix2pix", "bicyclegan", "colourisation"):
+            text = (ROOT / "params" / "paper" / f"{name}.yaml").read_text().replace(",", "")
+            steps, epochs, pictures, batch = map(int, said.search(text).groups())
+            assert steps == math.ceil(epochs * pictures / batch), name
+            trained = load_overrides("paper", "training" if name == "colourisation" else name)
+            assert batch == trained["batch_size"], name
+
+
+def test_the_paper_edition_has_every_experiment_of_the_paper() -> None:
+    found = set(all_steps("paper"))
+    left_out = ("gan", "reconstruction", "feature", "total_variation", "non_local", "multi_task")
+    for data in ("", "-bags"):  # Table I, Fig. 5 and 6, Table II and Fig. 11
+        assert {f"{method}{data}" for method in ("training", "pix2pix", "bicyclegan", "munit")} < found
+        assert {f"{chapter}{data}" for chapter in ("results", "outputs", "comparison", "table_1", "ablations")} < found
+        assert {f"training-without_{part}{data}" for part in left_out} < found
+    assert {"training-anime", "training-faces", "matchers"} < found  # Fig. 7, 8 and 9
+    for name in (name for name in found if name.startswith("training")):
+        values = load_overrides("paper", name)
+        assert (values["batch_size"], values["width"], values["lr_translator"]) == (5, 64, 2e-4), name
+        assert values["workers"] > 0, name
 
 
 def test_the_chapter_on_ablations_waits_for_its_networks() -> None:
