@@ -107,10 +107,10 @@ def test_imports_print_nothing_and_leave_the_random_state_and_devices_alone() ->
 
 def test_nothing_seeds_or_picks_a_device() -> None:
     calls = r"\bmanual_seed_all\(|\btorch\.manual_seed\(|\bset_default_device\(|\.cuda\(\)|\brandom\.seed\(|^\s*print\("
-    allowed = {"translate": "print(", "command": "print("}  # command lines speak
+    allowed = {"translate": {"print("}, "command": {"print(", "torch.manual_seed("}}  # command lines speak, and seed
     for file in LIBRARY.rglob("*.py"):
         found = re.findall(calls, file.read_text(encoding="utf-8"), flags=re.MULTILINE)
-        assert all(call.strip() == allowed.get(file.stem) for call in found), (file, found)
+        assert {call.strip() for call in found} <= allowed.get(file.stem, set()), (file, found)
 
 
 def test_the_paper_is_short() -> None:

@@ -102,6 +102,7 @@ def _train(chosen: argparse.Namespace) -> None:
     if chosen.folder.resolve() in (output.resolve(), *output.resolve().parents):
         raise InputError(f"{output} lies in {chosen.folder}, which is read: choose a folder beside it with -o.")
     made = prepare(_look(chosen), chosen.size, cache=output / "data", limit=chosen.limit and (chosen.limit, None))
+    torch.manual_seed(chosen.seed)
     model = train_pairs(
         PairFolder(made / "train"), output, steps=chosen.steps, seed=chosen.seed, precision=chosen.precision,
         device="cuda" if torch.cuda.is_available() else "cpu",
@@ -118,3 +119,7 @@ def _sample(test: Path, model: Path, output: Path) -> Path:
     y = {name: read_image(pairs.files["y"][name]) for name in chosen}
     made = {(a, b): network(x[a], network.reference(y[b])).output for a in chosen for b in chosen}
     return save_image(contact_sheet(x, y, made), output / translate.SHEET)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

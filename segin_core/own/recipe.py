@@ -39,8 +39,9 @@ def train_pairs(
     """Train N on prepared pairs and return `folder`/model.safetensors, which `translate` takes as a checkpoint.
 
     The names and defaults are those of the training chapter's parameters, where each has its reason; what depends on
-    the pictures' size follows from it. A training that was stopped goes on when it is called again, one that is done is
-    found again; other pairs or other values are another training.
+    the pictures' size follows from it. `seed` decides the order and the damage; the networks' first weights come from
+    torch's own generator, which the caller seeds. A training that was stopped goes on when it is called again, one that
+    is done is found again; other pairs or other values are another training.
     Raises InputError for pairs whose size is none of `folder.SIZES`, and what `loop.train` raises.
     """
     folder, size = Path(folder), pairs[0]["y"].shape[-1]
@@ -53,7 +54,6 @@ def train_pairs(
         "precision": precision,
     }  # fmt: skip
     identity = Identity(settings, pairs.digest, source_digest(SEGIN, corrupt, train, train_pairs, packages=PACKAGES))
-    torch.manual_seed(seed)
     features = VGGFeatures(SOURCE, (layer,)).to(device, memory_format=torch.channels_last)
     shaping = {"layer": layer, "patch": patch, "precision": precision, "device": device}
     of_match = Identity(shaping, pairs.digest, source_digest(self_matches, packages=PACKAGES))
