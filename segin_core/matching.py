@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -25,6 +26,9 @@ class Auxiliary(NamedTuple):
     index: Tensor  #: xi of Eq. 1, b n: for each cell of x's grid the cell of r's grid, both row-major
     score: Tensor  #: the cosine of each match, b n in [0, 1] (VGG features are not negative)
     grid: Grid  #: rows and columns of x's grid, n = rows * columns
+
+
+Matcher = Callable[[Tensor, Tensor], Auxiliary]  # (x, r) -> W(x, r): a partial of `auxiliary_image`, or another match
 
 
 class Reference(NamedTuple):

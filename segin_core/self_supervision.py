@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 
 from segin_core.data.pairs import PairFolder
-from segin_core.matching import auxiliary_image, warp
+from segin_core.matching import Matcher, warp
 from segin_core.running.randomness import epoch_indices, seeded
-from segin_core.vgg import VGGFeatures
 
 RGB_TO_YIQ = ((0.299, 0.587, 0.114), (0.5959, -0.2746, -0.3213), (0.2115, -0.5227, 0.3112))
 Corruption = Callable[..., Tensor]  # corrupt(w, source, *, generator) -> damaged w, as in corruption.py
@@ -43,17 +42,17 @@ def rotate_hue(images: Tensor, angles: Tensor) -> Tensor:
 
 
 def self_matches(
-    pairs: PairFolder, features: VGGFeatures, *, layer: str, patch: int, batch_size: int = 16,
+    pairs: PairFolder, matcher: Matcher, *, device: str | torch.device = "cpu", batch_size: int = 16,
     progress: Callable[[Iterable], Iterable] = iter,
 ) -> Tensor:  # fmt: skip
-    """Match each x with its own y, on the device of `features`: the index of Eq. 1 as pairs rows columns, on the CPU.
+    """Match each x with its own y, on the device: the index of Eq. 1 as pairs rows columns, on the CPU.
 
     Computed once: y's hue is turned later. `progress` wraps the loop, tqdm for instance.
     """
-    device, found = next(features.parameters()).device, []
+    found = []
     for start in progress(range(0, len(pairs), batch_size)):
         batch = pairs.batch(range(start, min(start + batch_size, len(pairs))))
-        matched = auxiliary_image(batch["x"].to(device), batch["y"].to(device), features, layer=layer, patch=patch)
+        matched = matcher(batch["x"].to(device), batch["y"].to(device))
         found.append(matched.index.unflatten(1, matched.grid).cpu())
     return torch.cat(found)
 

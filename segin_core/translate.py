@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from tqdm import tqdm
 
+from segin_core.beyond.trained_match import trained_match
 from segin_core.data.contact_sheet import contact_sheet, side_of
 from segin_core.data.images import (
     SUFFIXES,
@@ -30,10 +31,9 @@ from segin_core.data.images import (
     to_tensor,
 )
 from segin_core.errors import InputError
-from segin_core.matching import Reference, auxiliary_image, prepare_reference
+from segin_core.matching import Reference, prepare_reference
 from segin_core.running.checkpoints import load_translator
 from segin_core.running.shipped import shipped
-from segin_core.vgg import VGGFeatures
 
 SHEET = "contact-sheet.png"  # of `translate_folders`
 
@@ -57,26 +57,25 @@ class Network:
     """
 
     def __init__(self, checkpoint: str | Path | None = None, *, size: int | None = None) -> None:
-        self.translator, description = load_translator(shipped() if checkpoint is None else checkpoint)
+        path = shipped() if checkpoint is None else checkpoint
+        self.translator, description = load_translator(path)
         self.size = description["image_size"] if size is None else size
         multiple = 2 ** self.translator.config["downsamplings"]
         if self.size % multiple or self.size < multiple:
             trained = description["image_size"]
             raise InputError(f"size={size}: this network takes multiples of {multiple} pixels, trained at {trained}")
-        settings = description["matching"]
-        self.how = {name: settings[name] for name in ("layer", "patch", "blend")}
-        self.features = VGGFeatures(settings["source"], (settings["layer"],))
+        self.matcher = trained_match(path, description)
 
-    def reference(self, picture: Image.Image) -> Reference:
-        """A coloured picture made ready for many inputs."""
-        r = to_tensor(on_square(picture, self.size))[None]
-        return prepare_reference(r, self.features, layer=self.how["layer"])
+    def reference(self, picture: Image.Image) -> Tensor | Reference:
+        """A coloured picture for any number of inputs; what the paper's match needs of it is made ready once."""
+        r, how = to_tensor(on_square(picture, self.size))[None], self.matcher.keywords
+        return prepare_reference(r, how["features"], layer=how["layer"]) if "features" in how else r
 
     @torch.no_grad()
-    def __call__(self, x_picture: Image.Image, r: Reference) -> Result:
+    def __call__(self, x_picture: Image.Image, r: Tensor | Reference) -> Result:
         """What N makes of a sketch ("L", dark lines on white) and a reference."""
         x = to_tensor(on_square(x_picture, self.size))[None]
-        w, index, score, grid = auxiliary_image(x, r, self.features, **self.how)
+        w, index, score, grid = self.matcher(x, r)
         image, mask = self.translator(x, w)
         return Result(
             output=off_square(to_pil(image[0]), x_picture.size),

@@ -216,7 +216,7 @@ def test_variants_are_notebooks_under_other_values_with_a_folder_of_their_own(ed
     assert values["run"] == name and values != load_overrides(edition, notebook) | {"run": name}
 
 
-LEFT_OUT = {  # what each row of Table II, and of ours, has otherwise than the full model
+LEFT_OUT = {  # what each row of Table II, of ours and of what lies beyond the paper, has otherwise than the full model
     "full": {},
     "without_gan": {"w_adversarial": 0.0},
     "without_reconstruction": {"w_reconstruction": 0.0},
@@ -228,6 +228,10 @@ LEFT_OUT = {  # what each row of Table II, and of ours, has otherwise than the f
     "draft_damage": {"corruption": "draft"},
     "without_hue_rotation": {"hue_rotation": 0.0},
     "unconditional": {"conditional": False},
+    "learned": {"matcher": "learned"},
+    "object": {"matcher": "object"},
+    "answers": {"answers": 0.5},
+    "better": {"matcher": "both", "answers": 0.5},
 }
 
 
@@ -240,7 +244,7 @@ def test_an_ablated_network_is_trained_as_the_full_one_but_for_one_part(edition:
     chapter = load_overrides(edition, f"ablations-{data}" if data else "ablations")
     base = load_overrides(edition, chapter.get("full", "training-full") + chapter.get("networks", ""))
     wanted = base | LEFT_OUT[row] | {"run": name} | ({"seed": int(number)} if number in ("1", "2") else {})
-    found, shown = load_overrides(edition, name), {"snapshots"}
+    found, shown = load_overrides(edition, name), {"snapshots", "warps"}
     assert {k: v for k, v in found.items() if k not in shown} == {k: v for k, v in wanted.items() if k not in shown}
 
 

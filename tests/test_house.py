@@ -14,7 +14,7 @@ LIBRARY = Path(__file__).parent.parent / "segin_core"
 PAPER = ("matching", "vgg", "translator", "discriminator", "losses", "corruption", "self_supervision", "segin")
 LAYERS = (
     ("errors",), ("the paper", "data", "running"), ("metrics",), ("evaluation",), ("baselines", "beyond"),
-    ("book", "own"),
+    ("translate",), ("book", "own"),
 )  # fmt: skip
 HEAVY = {
     "h5py", "matplotlib", "nbformat", "pandas", "papermill", "platformdirs", "pooch", "pydantic", "scipy", "skimage",
@@ -48,7 +48,7 @@ def imported(tree: ast.Module) -> set[str]:
 def layer(module: str) -> int:
     """The place of a module in the row of `segin_core`'s docstring."""
     _, first, *rest = module.split(".")
-    name = first if first == "errors" or rest or (LIBRARY / first).is_dir() else "the paper"
+    name = first if first in ("errors", "translate") or rest or (LIBRARY / first).is_dir() else "the paper"
     return next(i for i, names in enumerate(LAYERS) if name in names)
 
 

@@ -6,15 +6,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from segin_core.beyond.learned_match import (
-    LearnedMatch,
-    MatchTraining,
-    WarpedPairs,
-    contrastive_loss,
-    learned_auxiliary_image,
-)
+from segin_core.beyond.learned_match import LearnedMatch, learned_auxiliary_image
+from segin_core.beyond.match_training import MatchTraining, WarpedPairs, contrastive_loss
+from segin_core.beyond.silhouettes import Silhouettes, match_among, object_auxiliary_image
 from segin_core.data.pairs import PairFolder
 from segin_core.errors import InputError
+from segin_core.matching import match
 
 
 def tiny(**how) -> LearnedMatch:
@@ -55,29 +52,74 @@ def test_features_are_unit_vectors_of_any_size() -> None:
         torch.testing.assert_close(found.norm(dim=1), torch.ones_like(found[:, 0]))
 
 
-def test_batches_are_warped_as_their_index_says(pair_folder) -> None:
-    batches = WarpedPairs(PairFolder(pair_folder), batch_size=4, seed=1, warps=8, ink=(1.0, 1.0))
+def test_ground_that_stayed_counts_as_well_as_the_object(pair_folder) -> None:
+    batches = WarpedPairs(PairFolder(pair_folder), batch_size=6, seed=1, warps=8, ink=(1.0, 1.0))
     batch, again = batches(3), batches(3)
     assert all(torch.equal(a, b) for a, b in zip(batch, again, strict=True))
-    assert batch.counts.flatten(1).any(dim=1).all() and not batch.counts.all()
-    assert batch.index.shape == batch.counts.shape == (4, 1, 8, 8) and batch.index.max() < 64
+    assert all(each.shape == (6, 1, 8, 8) for each in batch[2:]) and batch.index.max() < 64
+    index, counts, inside_x, inside_r = (each.flatten(1) for each in batch[2:])
+    assert counts[inside_x == 0].float().mean() > 0.5 and not counts.all()
+    sure = counts & (inside_x % 1 == 0)  # a cell across the border may go to either side
+    assert ((inside_r.gather(1, index) - inside_x).abs()[sure] < 0.5).float().mean() > 0.9
 
 
 def test_the_index_undoes_the_warp(pair_folder) -> None:
     batches = WarpedPairs(PairFolder(pair_folder), batch_size=6, seed=1, warps=6, ink=(1.0, 1.0))
-    _, r, *maps = batches(0)
-    index, counts = (each.flatten(1) for each in maps)
-    ground = (F.max_pool2d((r < 0.9).float().amax(1, keepdim=True), 4) == 0).float().flatten(1)  # cells without ink
+    batch = batches(0)
+    index, counts, inside = (each.flatten(1) for each in (batch.index, batch.counts, batch.inside_x))
+    ground = (F.max_pool2d((batch.r < 0.9).float().amax(1, keepdim=True), 4) == 0).float().flatten(1)  # without ink
+    counts = counts & (inside > 0.5)
     lost = (ground * counts).sum() / counts.sum()
     assert (ground.gather(1, index) * counts).sum() / counts.sum() < 0.05 < lost
 
 
-def test_some_steps_find_more_places(pair_folder) -> None:
+def test_some_steps_find_more_places_and_the_object(pair_folder) -> None:
     batches = WarpedPairs(PairFolder(pair_folder), batch_size=4, seed=0, warps=16)
-    network = tiny()
-    training = MatchTraining(network, lr=5e-3)
-    losses = [training.update(batches(step))["contrast"].item() for step in range(40)]
-    assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+    training = MatchTraining(tiny(), Silhouettes(8, blocks=2), lr=5e-3)
+    history = [training.update(batches(step)) for step in range(40)]
+    for name in ("contrast", "silhouette"):
+        losses = [each[name].item() for each in history]
+        assert sum(losses[-5:]) < 0.8 * sum(losses[:5])
+
+
+@pytest.mark.parametrize("patch", [1, 3])
+def test_a_match_among_all_cells_is_eq_1_and_one_among_some_keeps_to_them(patch) -> None:
+    fx, fr = unit(2, 5, 4, 6, seed=0), unit(2, 5, 3, 5, seed=1)
+    everything = torch.ones(2, 24, 15, dtype=torch.bool)
+    for found, wanted in zip(match_among(fx, fr, everything, patch), match(fx, fr, patch), strict=True):
+        torch.testing.assert_close(found, wanted)
+    allowed = torch.rand(2, 24, 15, generator=torch.Generator().manual_seed(2)) < 0.6
+    allowed[0, 0] = False
+    index, score = match_among(fx, fr, allowed, patch)
+    kept = allowed.gather(2, index[..., None])[..., 0]
+    assert kept[0, 1:].all() and kept[1].all() and index[0, 0] == match(fx, fr, patch)[0][0, 0]
+    assert (score <= match(fx, fr, patch)[1] + 1e-6).all()
+
+
+def test_object_comes_from_object_and_ground_from_ground() -> None:
+    x, r = torch.rand(1, 1, 30, 22) * 2 - 1, torch.rand(1, 3, 24, 40) * 2 - 1
+    sides = [torch.zeros(1, 1, 8, 6), torch.zeros(1, 1, 6, 10)]
+    for side in sides:
+        side[..., :2] = 1
+    known = Given([side - 0.5 for side in sides])
+    found = object_auxiliary_image(x, r, tiny().eval(), known)
+    assert found.image.shape == (1, 3, 30, 22) and found.grid == (8, 6)
+    assert torch.equal(sides[1].flatten()[found.index[0]], sides[0].flatten())
+    with pytest.raises(InputError, match="use one grid"):
+        object_auxiliary_image(x, r, tiny(halvings=1).eval(), known)
+
+
+class Given(torch.nn.Module):
+    """Silhouettes that are given, in the place of learned ones."""
+
+    stride = 4
+
+    def __init__(self, logits) -> None:
+        super().__init__()
+        self.logits = logits
+
+    def forward(self, x, r):
+        return self.logits
 
 
 def test_w_has_the_size_of_x_and_the_pixels_of_r() -> None:

@@ -7,6 +7,7 @@ from einops import rearrange
 
 from segin_core.corruption import corrupt
 from segin_core.data.pairs import PairFolder
+from segin_core.matching import auxiliary_image
 from segin_core.self_supervision import SelfSupervision, rotate_hue, seeded, self_matches
 from segin_core.vgg import VGGFeatures
 
@@ -14,7 +15,8 @@ from segin_core.vgg import VGGFeatures
 @pytest.fixture(scope="module")
 def parts(pair_folder):
     pairs = PairFolder(pair_folder)
-    return pairs, self_matches(pairs, VGGFeatures(layers=("relu3_1",)), layer="relu3_1", patch=3, batch_size=4)
+    matcher = partial(auxiliary_image, features=VGGFeatures(layers=("relu3_1",)), layer="relu3_1", patch=3)
+    return pairs, self_matches(pairs, matcher, batch_size=4)
 
 
 def batches(parts, **arguments):

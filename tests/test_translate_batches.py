@@ -1,5 +1,7 @@
 """A whole test set in slices gives what one call gives, in bytes, wherever the pictures lie."""
 
+from functools import partial
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ from segin_core.running.checkpoints import load_tensors, save_tensors
 from segin_core.translator import Translator
 from segin_core.vgg import VGGFeatures
 
-MATCHING = {"source": "vgg16-hed", "layer": "relu3_1", "patch": 3, "blend": "average"}
+HOW = {"layer": "relu3_1", "patch": 3, "blend": "average"}
 
 
 @pytest.fixture(scope="module")
@@ -36,10 +38,11 @@ def test_slices_are_the_plain_loop(pictures, features, mask_decoder, batch_size,
     translator = Translator(8, downsamplings=3, mask_decoder=mask_decoder).eval()
     x, r = (from_bytes(each) for each in pictures)
     given = pictures if kind == "bytes" else (x, r)
-    found = translate_batches(segin(translator, features, MATCHING), *given, batch_size=batch_size)
+    by_segin = segin(translator, partial(auxiliary_image, features=features, **HOW))
+    found = translate_batches(by_segin, *given, batch_size=batch_size)
     assert found.keys() == {"image", "auxiliary", "index", "score"} | ({"mask"} if mask_decoder else set())
     for i in range(len(x)):
-        w = auxiliary_image(x[i : i + 1], r[i : i + 1], features, layer="relu3_1", patch=3, blend="average")
+        w = auxiliary_image(x[i : i + 1], r[i : i + 1], features, **HOW)
         with torch.no_grad():
             image, mask = translator(x[i : i + 1], w.image)
         assert torch.equal(found["index"][i], w.index[0])

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parent.parent
 SMOKE = ROOT / "runs" / "smoke"
 LEFT_OUT = {"avatars", "shoes", "pix2pix", "bicyclegan", "munit", "outputs", "comparison", "table_1", "colourisation"}
 LEFT_OUT |= {"paper_pictures", "matchers", "matching_ablation", "robustness", "choosing_the_match", "right_answers"}
-LEFT_OUT |= {"ablations", "choosing_the_recipe", "learned_match", "learning_curve", "models"}
+LEFT_OUT |= {"ablations", "choosing_the_recipe", "learned_match", "learning_curve", "models", "better"}
 
 
 def run(*arguments: str, cwd: Path = ROOT, **more: str) -> subprocess.CompletedProcess[str]:

@@ -10,6 +10,7 @@ from segin_core.corruption import corrupt
 from segin_core.data.pairs import PairFolder
 from segin_core.discriminator import Discriminator
 from segin_core.losses import Weights
+from segin_core.matching import auxiliary_image
 from segin_core.running.identity import Identity
 from segin_core.running.loop import Training, train
 from segin_core.segin import SEGIN
@@ -30,7 +31,7 @@ def tiny_method(**arguments) -> SEGIN:
 def tiny_batches(pairs: Path) -> SelfSupervision:
     """The six pairs in batches of four."""
     folder, features = PairFolder(pairs), VGGFeatures(layers=("relu3_1",))
-    matches = self_matches(folder, features, layer="relu3_1", patch=3)
+    matches = self_matches(folder, partial(auxiliary_image, features=features, layer="relu3_1", patch=3))
     return SelfSupervision(folder, matches, batch_size=4, seed=0, corrupt=partial(corrupt, cell=4))
 
 

@@ -39,6 +39,7 @@ EVIDENCE = (
 LEFT_OUT = ("gan", "reconstruction", "feature", "total_variation", "non_local", "multi_task", "damage", "hue_rotation")
 ABLATED = ("full", *(f"without_{part}" for part in LEFT_OUT), "draft_damage", "unconditional", "paper_gan")
 ABLATIONS = tuple(f"training-{row}{number}" for row in ABLATED for number in ("", "_1", "_2"))
+IDEAS = ("training-full", *(f"training-{idea}" for idea in ("learned", "object", "answers", "better")))
 
 STEPS = {
     "setup_check": Step(),
@@ -76,6 +77,7 @@ STEPS = {
     "choosing_the_recipe": Step(after=("data",), writes=("trials.json",), without=LONG),
     "failures": Step(after=("training",), writes=("warning.json",)),
     "learned_match": Step(after=("data",), writes=("model.safetensors", "model.json", "scores.json"), without=LONG),
+    "better": Step(after=("training", "learned_match", *IDEAS), writes=("scores.json",), without=DAYS),
     "claims": Step(after=EVIDENCE, writes=("claims.json",), reads=EVIDENCE),
     "models": Step(after=("training",), writes=("models.json",), without=LONG, reads=("training", "right_answers")),
     "translate_your_own": Step(),
@@ -90,13 +92,19 @@ def source(step: str) -> Path:
 
 
 def variants(edition: str) -> dict[str, Step]:
-    """The edition's variants. Each waits for those of the same name, where there are any, and for its own data."""
+    """The edition's variants. Each waits for those of the same name, where there are any, and for its own data.
+
+    A training whose match is not the paper's waits for the chapter that trains that match, too.
+    """
     found = sorted(file.stem for file in Path("params", edition).glob("*-*.yaml"))
 
     def step(name: str) -> Step:
         notebook, _, variant = name.partition("-")
-        data = load_overrides(edition, name).get("data", "data").partition("/")[0]
+        values = load_overrides(edition, name)
+        data = values.get("data", "data").partition("/")[0]
         after = dict.fromkeys(data if other == "data" else other for other in ("data", *STEPS[notebook].after))
+        if values.get("matcher", "paper") != "paper":
+            after[values.get("match_run", "learned_match")] = None
         same = {other: f"{other}-{variant}" for other in after if f"{other}-{variant}" in found}
         after = tuple(same.get(other, other) for other in after if other in STEPS or other in same)
         return STEPS[notebook]._replace(after=after, without=DAYS, reads=())  # other results are the edition's to read

@@ -33,6 +33,7 @@ Block = Literal[1, 2, 3, 4, 5]  # of a VGG
 Vgg = Literal["vgg16-hed", "vgg16-imagenet", "vgg19-imagenet"]
 Precision = Literal["bf16", "fp32"]
 Blend = Literal["paste", "average"]
+Match = Literal["paper", "learned", "object", "both"]
 Corruption = Literal["paper", "draft", "none"]
 Task = Literal["drawing", "colourisation", "hed"]
 Dataset = Literal["openmoji", "shoes"]

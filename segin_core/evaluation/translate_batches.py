@@ -1,16 +1,14 @@
 """A whole test set, translated or measured: a slice at a time in floats, everything that is kept in bytes."""
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from segin_core.data.images import from_bytes, to_bytes
 from segin_core.errors import InputError
-from segin_core.matching import auxiliary_image
+from segin_core.matching import Matcher
 from segin_core.translator import Translator
-from segin_core.vgg import VGGFeatures
 
 Progress = Callable[[range], Iterable[int]]
 
@@ -44,15 +42,15 @@ def in_batches(
     return torch.cat([measure(*part).cpu() for part in _slices(stacks, batch_size, device, progress)])
 
 
-def segin(translator: Translator, features: VGGFeatures, matching: dict[str, Any]) -> Callable[..., dict[str, Tensor]]:
-    """Section III for `translate_batches`: (x, r) to W(x, r) and N(x, W), under the match that N was trained with.
+def segin(translator: Translator, matcher: Matcher) -> Callable[..., dict[str, Tensor]]:
+    """Section III for `translate_batches`: (x, r) to W(x, r) by the matcher, and N(x, W).
 
-    matching: `layer`, `patch` and `blend` of `auxiliary_image`, such as the file of a network holds them.
+    matcher: a partial of `auxiliary_image`, or what `trained_match` makes of a network's file.
     """
-    how, feed = {name: matching[name] for name in ("layer", "patch", "blend")}, fed(translator)
+    feed = fed(translator)
 
     def translate(x: Tensor, r: Tensor) -> dict[str, Tensor]:
-        w = auxiliary_image(x, r, features, **how)
+        w = matcher(x, r)
         return {**feed(x, w.image), "auxiliary": w.image, "index": w.index, "score": w.score}
 
     return translate

@@ -16,6 +16,7 @@ from segin_core.corruption import corrupt
 from segin_core.data.pairs import PairFolder
 from segin_core.discriminator import Discriminator
 from segin_core.losses import Weights
+from segin_core.matching import auxiliary_image
 from segin_core.own.folder import check_size
 from segin_core.running.checkpoints import kept, save_networks
 from segin_core.running.files import write_json
@@ -55,13 +56,14 @@ def train_pairs(
     }  # fmt: skip
     identity = Identity(settings, pairs.digest, source_digest(SEGIN, corrupt, train, train_pairs, packages=PACKAGES))
     features = VGGFeatures(SOURCE, (layer,)).to(device, memory_format=torch.channels_last)
+    matcher = partial(auxiliary_image, features=features, layer=layer, patch=patch)
     shaping = {"layer": layer, "patch": patch, "precision": precision, "device": device}
     of_match = Identity(shaping, pairs.digest, source_digest(self_matches, packages=PACKAGES))
     bar = partial(tqdm, desc="matching", mininterval=5, disable=not progress)
 
     def match() -> dict[str, Tensor]:
         with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-            return {"index": self_matches(pairs, features, layer=layer, patch=patch, progress=bar)}
+            return {"index": self_matches(pairs, matcher, device=device, progress=bar)}
 
     matches = kept(folder / "matches", of_match, match)["index"]
     damage = partial(corrupt, cell=layer_stride(layer))
