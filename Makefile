@@ -49,7 +49,7 @@ $(STAMP): requirements.txt requirements-weights.txt constraints.txt pyproject.to
 
 test: setup  ## style and every test, the smoke edition among them
 	@$(BIN)/python -m ruff check .
-	@$(BIN)/python -m pytest $(ARGS)
+	@OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder $(ARGS)
 
 lab: setup  ## JupyterLab on the book's sources
 	@mkdir -p runs/.tools; test -w ~ || export HOME="$$PWD/runs/.tools"; \

@@ -6,11 +6,20 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 from PIL import Image, ImageDraw
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from segin_core.running.checkpoints import save_networks
 from segin_core.translator import Translator
+
+settings.register_profile("busy", deadline=None)  # a test may wait for a processor that others use
+settings.load_profile("busy")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The book first: while it is made, the second process of `make test` goes through the other files."""
+    items.sort(key=lambda item: item.path.stem != "test_workflow")
 
 
 @pytest.fixture(scope="session")

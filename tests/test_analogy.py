@@ -87,7 +87,7 @@ def test_the_two_literal_means_agree():
     torch.testing.assert_close(fast_means(fa, fb, 3), literal_means(fa, fb, 3))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.tuples(*[st.integers(3, 8)] * 4), st.sampled_from([1, 3, 5]), st.sampled_from([None, 0, 1, 3]),
     st.integers(0, 10**6),

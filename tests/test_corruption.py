@@ -25,7 +25,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(seed=st.integers(0, 10**6), size=st.sampled_from([16, 32, 40]))
 def test_damage_only_moves_pixels_of_the_same_image(kind, seed, size):
     w = coloured(size)

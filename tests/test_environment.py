@@ -1,6 +1,7 @@
 """The descriptions of the environment agree with one another, with the code, and with what is installed."""
 
 import ast
+import functools
 import re
 import sys
 import tomllib
@@ -79,13 +80,18 @@ def test_imports_of_notebooks_are_required(file: Path) -> None:
     check_imports(imports(code(file)), within_library=False)
 
 
+@functools.cache
+def owners() -> dict[str, set[str]]:
+    """Which installed packages a top-level name comes from."""
+    return {name: set(map(normal, packages)) for name, packages in packages_distributions().items()}
+
+
 def check_imports(names: set[str], *, within_library: bool) -> None:
     """Each imported package is pinned; the library's are in pyproject.toml too."""
-    owners = packages_distributions()
     weights = pins("requirements-weights.txt").keys()
     declared = project_dependencies() if within_library else pins("requirements.txt").keys()
     for name in names:
-        assert {normal(owner) for owner in owners.get(name, [])} & (declared | weights), name
+        assert owners().get(name, set()) & (declared | weights), name
 
 
 def test_conda_environment_is_in_step() -> None:

@@ -49,7 +49,7 @@ def rows_at_once(rows, similarities_in_a_row):
 sides = st.integers(5, 11)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sides, sides, sides, sides, st.sampled_from([1, 3, 5]), st.sampled_from([None, 1, 2, 3]), st.integers(0, 10**6))
 def test_match_is_the_literal_equation(h, w, h_r, w_r, patch, chunk_rows, seed):
     generator = torch.Generator().manual_seed(seed)

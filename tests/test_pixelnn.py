@@ -77,7 +77,7 @@ def literal_search(query, exemplars, window):
     return cosines.flatten(2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     st.integers(2, 6), st.integers(2, 6), st.integers(1, 3),
     st.sampled_from([None, 1, 2, 3, 4, 5, 10, 96]), st.integers(0, 10**6),

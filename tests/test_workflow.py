@@ -1,5 +1,6 @@
 """The whole book in its smoke edition, as `make book EDITION=smoke` makes it; what faults lead to."""
 
+import ast
 import graphlib
 import io
 import json
@@ -10,6 +11,7 @@ import subprocess
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from itertools import combinations
 from pathlib import Path
 
 import nbformat
@@ -22,7 +24,7 @@ from PIL import Image
 from build_html import assemble, read_published
 from check_html import check_html, check_state, count_images, toc_pages
 from notebooks import STEPS, Step, all_steps, inputs, load_index, results, source, steps, variants
-from sources import digest, sources
+from sources import code, digest, sources
 
 ROOT = Path(__file__).parent.parent
 SMOKE = ROOT / "runs" / "smoke"
@@ -52,7 +54,7 @@ def smoke() -> Path:
 
 def test_smoke_edition_is_whole(smoke: Path) -> None:
     assert {file.stem for file in (smoke / "notebooks").glob("*.ipynb")} == set(all_steps("smoke"))
-    assert check_html(smoke / "site", smoke / "html/_build/html", "smoke") == []
+    assert (smoke / "html/checked").is_file()  # by workflow/check_html.py
 
 
 def test_smoke_edition_draws_figures(smoke: Path) -> None:
@@ -72,9 +74,16 @@ def test_a_second_training_has_other_values_and_a_folder_of_its_own(smoke: Path)
 
 @pytest.fixture
 def copy(smoke: Path, tmp_path: Path) -> Path:
-    """Notebooks and pages of the smoke edition, to be broken."""
-    shutil.copytree(smoke / "site", tmp_path / "site")
-    shutil.copytree(smoke / "html/_build/html", tmp_path / "html")
+    """A book of one page, the smoke edition's training chapter with its notebook, to be broken."""
+
+    def other_pages(_: str, names: list[str]) -> set[str]:
+        return {name for name in names if name.endswith(".html")} - {"training.html", "search.html"}
+
+    shutil.copytree(smoke / "html/_build/html", tmp_path / "html", ignore=other_pages)
+    (tmp_path / "site").mkdir()
+    shutil.copy(smoke / "site" / "training.ipynb", tmp_path / "site")
+    (tmp_path / "site" / "_toc.yml").write_text("format: jb-book\nroot: training\n")
+    assert check_html(tmp_path / "site", tmp_path / "html", "smoke") == []
     return tmp_path
 
 
@@ -168,6 +177,7 @@ def test_check_sees(copy: Path, fault: Callable[[Path], None], message: str) -> 
 def pruned(folder: str, names: list[str]) -> set[str]:
     """What a clone does without: the environment, data and other editions' runs above all."""
     without = {".git", ".venv", "__pycache__", "mathjax", "scripts", "checkpoints"}
+    without |= {".hypothesis", ".pytest_cache"}  # other tests write there at the same time
     return set(names) - {"smoke"} if Path(folder) == ROOT / "runs" else without & set(names)
 
 
@@ -378,6 +388,21 @@ def test_steps_of_an_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert steps("quick", "all")["claims"].after == (*STEPS["claims"].after, "right_answers-avatars")
     assert steps("quick", "all")["outputs"].after == STEPS["outputs"].after
     assert steps("quick", "none") == {}
+
+
+def test_notebooks_of_smoke_that_run_at_once_prepare_different_data() -> None:
+    """Two may run at once there, and a folder of the data cache has one writer."""
+    waits = {name: set(step.after) for name, step in steps("smoke").items()}
+    for name in graphlib.TopologicalSorter(waits).static_order():
+        waits[name] |= set().union(*(waits[other] for other in waits[name]))
+
+    def prepares(name: str) -> set[str]:
+        imports = [node for node in ast.walk(ast.parse(code(source(name)))) if isinstance(node, ast.ImportFrom)]
+        return {node.module for node in imports if "prepare" in [alias.name for alias in node.names]}
+
+    assert {"segin_core.data.openmoji"} == prepares("data") == prepares("colourisation")
+    for one, other in combinations(waits, 2):
+        assert one in waits[other] or other in waits[one] or not prepares(one) & prepares(other), (one, other)
 
 
 def test_a_variant_is_the_notebook_under_other_values(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
