@@ -81,6 +81,7 @@ STEPS = {
     "claims": Step(after=EVIDENCE, writes=("claims.json",), reads=EVIDENCE),
     "models": Step(after=("training",), writes=("models.json",), without=LONG, reads=("training", "right_answers")),
     "translate_your_own": Step(),
+    "your_own_data": Step(writes=("dataset.json",)),
     "how_this_book_is_built": Step(after=("training",)),
     "introduction": Step(after=("results", "claims"), index=True),
 }

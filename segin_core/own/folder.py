@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -92,7 +93,7 @@ def look(folder: str | Path, *, size: int = 64, progress: Iterable | None = None
             looks[source.y] = _read(source, order)
             good[part][name] = source
         except InputError as error:
-            what, _, advice = str(error).rstrip(".").rpartition(": ")
+            what, _, advice = str(error).replace(f"{root}{os.sep}", "").rstrip(".").rpartition(": ")
             rows.append(Row("wrong", what, f"left out; {advice}"))
     rows += _notes(root, looks, good, layout, size)
     parts, sentence = _divided({part: named for part, named in good.items() if named})
