@@ -21,6 +21,7 @@ from notebooks import PUBLISHED, STEPS, all_steps, load_index, source, steps, va
 from segin_core.book.ledger import load_ledger
 from segin_core.book.parameters import check_overrides, declared_parameters, load_overrides
 from segin_core.running.shipped import DEFAULT, LIMIT, shipped
+from sources import to_copy
 
 ROOT = Path(__file__).parent.parent
 EDITIONS = ("smoke", "quick", "cpu", "paper")
@@ -173,6 +174,25 @@ def test_no_cell_rebinds_a_parameter(name: str) -> None:
     cells = [cell for cell in read(name).cells if cell.cell_type == "code"]
     others = [cell.source for cell in cells if "parameters" not in cell.metadata.get("tags", [])]
     assert not declared & set().union(*map(bound, others))
+
+
+def origins(cell: str) -> dict[str, str]:
+    """The names that a cell binds, and where imported ones come from, so that equal imports are equal here."""
+    found = dict.fromkeys(bound(cell), "")
+    for node in ast.walk(ast.parse(cell)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            module = getattr(node, "module", None)
+            found |= {(one.asname or one.name.split(".")[0]): f"{module}.{one.name}" for one in node.names}
+    return found
+
+
+@notebooks
+def test_a_cell_to_copy_takes_no_name_of_its_chapter(name: str) -> None:
+    """So that a chapter which is run again from its middle is the same."""
+    code = [cell for cell in read(name).cells if cell.cell_type == "code"]
+    own = [each for cell in code if not to_copy(cell) for each in origins(cell.source).items()]
+    for each, origin in (item for cell in code if to_copy(cell) for item in origins(cell.source).items()):
+        assert not [other for known, other in own if known == each and (other != origin or not origin)], each
 
 
 @notebooks

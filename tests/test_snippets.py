@@ -18,6 +18,7 @@ from PIL import Image, ImageDraw
 
 from notebooks import STEPS
 from segin_core.book.parameters import check_overrides
+from sources import to_copy
 
 ROOT = Path(__file__).parent.parent
 PAGES = (ROOT / "README.md", *sorted((ROOT / "book").glob("*.md")))
@@ -33,7 +34,7 @@ def snippets(language: str) -> list[str]:
 def run_python(code: str, folder: Path) -> None:
     """Run it in a new interpreter and another folder; whatever it raises fails the test."""
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment(), capture_output=True, text=True)
-    assert done.returncode == 0, f"{code}\n{done.stderr}"
+    assert done.returncode == 0, f"{code[:2000]}\n{done.stderr}"
 
 
 def environment() -> dict[str, str]:
@@ -134,12 +135,21 @@ def test_make_commands_in_the_text_exist() -> None:
             check_make(command.split())
 
 
-def test_import_cells_run_elsewhere(tmp_path: Path) -> None:
-    """Each chapter's first cell alone, without the names of any other, all in one new interpreter."""
+def test_cells_to_copy_and_import_cells_run_elsewhere(tmp_path: Path) -> None:
+    """Each chapter's first cell alone, and each cell tagged copy-me, all in one new interpreter.
+
+    None sees the names of another, and each one to copy has an empty folder of its own.
+    """
     cells = {}
     for name in STEPS:
         notebook = nbformat.read(ROOT / "book" / f"{name}.ipynb", as_version=4)
-        cells[name] = next(cell.source for cell in notebook.cells if cell.cell_type == "code")
-        assert "import" in cells[name]
-    code = f"for name, cell in {cells!r}.items():\n    exec(compile(cell, name, 'exec'), dict(__name__='__main__'))"
-    run_python(code, tmp_path)
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        copied = [cell.source for cell in code if to_copy(cell)]
+        assert 1 <= len(copied) <= 3 or name == "introduction", name
+        assert "import" in code[0].source and all(cell.startswith("# ") for cell in copied)
+        cells |= {name: code[0].source} | {f"{name}-{i}": cell for i, cell in enumerate(copied)}
+    run_python(
+        f"import os\nfor name, cell in {cells!r}.items():\n    os.mkdir(name)\n    os.chdir(name)\n"
+        "    exec(compile(cell, name, 'exec'), dict(__name__='__main__'))\n    os.chdir('..')",
+        tmp_path,
+    )

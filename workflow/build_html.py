@@ -14,7 +14,7 @@ import yaml
 from check_html import NOT_RUN, PUBLISHED_RUN
 from notebooks import PUBLISHED, STEPS, all_steps, executed, left_out, load_index, published, source
 from presentation import computes
-from sources import digest
+from sources import digest, to_copy
 
 MEANING = {
     "smoke": "a few training steps that only test the code: its pictures and numbers mean nothing",
@@ -42,8 +42,10 @@ def read_published(step: str, run: dict) -> nbformat.NotebookNode:
     page = nbformat.read(published(run["edition"], step), as_version=4)
     today = nbformat.read(source(step), as_version=4)
     injected = [cell for cell in page.cells if "injected-parameters" in cell.metadata.get("tags", [])]
-    ran = [cell for cell in page.cells if cell.cell_type == "code" and cell not in injected]
-    code = [cell for cell in today.cells if cell.cell_type == "code"]
+    ran, code = (
+        [cell for cell in notebook.cells if cell.cell_type == "code" and cell not in injected and not to_copy(cell)]
+        for notebook in (page, today)
+    )
     same = [computes(cell.source) for cell in ran] == [computes(cell.source) for cell in code]
     if not same or run.get("sources") != digest(source(step)):
         older = f"*The code of this page is that of commit `{run['commit']}`: to copy a cell, take the notebook's own.*"

@@ -12,6 +12,8 @@ import nbformat
 import yaml
 from bs4 import BeautifulSoup
 
+from sources import to_copy
+
 PUBLISHED_RUN, NOT_RUN = "Published run", "Not run"  # titles of the notes above a chapter that is not the reader's own
 KNOWN_WORD = "segin"  # the search must find it
 HIDDEN = {"remove-output", "remove-cell", "remove_output", "remove_cell"}
@@ -35,11 +37,14 @@ def toc_pages(toc: dict | list) -> Iterator[str]:
 
 
 def check_notebook(notebook: nbformat.NotebookNode) -> Iterator[str]:
-    """Faults of an executed notebook: a cell that was not run, an error among the outputs."""
+    """Faults of an executed notebook: a cell that was not run, an error among the outputs.
+
+    Cells that are made to be copied may be newer than a published run.
+    """
     for number, cell in enumerate(notebook.cells, start=1):
         if cell.cell_type != "code" or not cell.source.strip():
             continue
-        if cell.execution_count is None:
+        if cell.execution_count is None and not to_copy(cell):
             yield f"cell {number} was not executed"
         for output in cell.outputs:
             if output.output_type == "error":

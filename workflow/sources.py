@@ -6,11 +6,18 @@ import nbformat
 
 from segin_core.running.identity import content_digest, imported_files, source_files
 
+COPY = "copy-me"  # the tag of cells that are made to be copied: each runs alone, and nothing else depends on it
+
 
 def code(notebook: Path) -> str:
-    """All code of a notebook as one text."""
+    """All code of a notebook as one text, but for the cells that are made to be copied."""
     cells = nbformat.read(notebook, as_version=4).cells
-    return "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    return "\n".join(cell.source for cell in cells if cell.cell_type == "code" and not to_copy(cell))
+
+
+def to_copy(cell: nbformat.NotebookNode) -> bool:
+    """Is it a cell that is made to be copied?"""
+    return COPY in cell.metadata.get("tags", [])
 
 
 def sources(notebook: Path, root: Path = Path(".")) -> list[Path]:
