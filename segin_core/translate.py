@@ -30,6 +30,7 @@ from segin_core.data.images import (
     to_pil,
     to_tensor,
 )
+from segin_core.data.sketches import fitted
 from segin_core.errors import InputError
 from segin_core.matching import Reference, prepare_reference
 from segin_core.running.checkpoints import load_translator
@@ -74,7 +75,7 @@ class Network:
     @torch.no_grad()
     def __call__(self, x_picture: Image.Image, r: Tensor | Reference) -> Result:
         """What N makes of a sketch ("L", dark lines on white) and a reference."""
-        x = to_tensor(on_square(x_picture, self.size))[None]
+        x = to_tensor(fitted(x_picture, self.size))[None]
         w, index, score, grid = self.matcher(x, r)
         image, mask = self.translator(x, w)
         return Result(
@@ -94,9 +95,9 @@ def translate(
 
     Both are paths or PIL images of any size and kind that `images.read_image` takes. Each is fitted onto a white square
     of `size` pixels (default: the size that N was trained at), translated there, and the result is scaled
-    back to the input's own size: detail finer than `size` is not to be had from N. `checkpoint`: see `Network`.
-    `invert` turns a sketch of light lines on black into one of dark lines on white; an input that is mostly dark
-    without it brings a warning.
+    back to the input's own size: detail finer than `size` is not to be had from N, but lines one pixel wide, as edge
+    detectors draw them, stay lines. `checkpoint`: see `Network`. `invert` turns a sketch of light lines on black into
+    one of dark lines on white; an input that is mostly dark without it brings a warning.
     Raises InputError for pictures or checkpoints that cannot be read, and for a size that N cannot take.
     """
     network = Network(checkpoint, size=size)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from segin_core.data.contact_sheet import shortened
+from segin_core.data.sketches import fitted
 from segin_core.errors import InputError
 from segin_core.own.command import main as segin
 from segin_core.running.shipped import shipped
@@ -67,6 +68,19 @@ def test_on_and_off_the_square_is_the_identity_for_smooth_pictures():
         list(ramp.get_flattened_data()), dtype=torch.float
     )
     assert difference.abs().max() <= 2
+
+
+@pytest.mark.parametrize(("width", "side"), [(1, 256), (1, 1000), (3, 64), (5, 256)])
+def test_thin_lines_stay_dark_and_others_are_scaled_as_pictures_are(width, side):
+    drawn = Image.new("L", (side, side - 20), 255)
+    ImageDraw.Draw(drawn).ellipse((side // 8, side // 8, side // 2, side // 2), outline=0, width=width)
+    found = fitted(drawn, 32)
+    if width > 1:
+        assert found.tobytes() == on_square(drawn, 32).tobytes()
+    else:
+        dark = np.asarray(found) < 128
+        assert 20 < dark.sum() < 60 and not dark[8, 8] and found.size == (32, 32), "a thin ring"
+        assert not (np.asarray(on_square(drawn, 32)) < 128).any(), "else it would have faded"
 
 
 def test_another_working_size(sketch, reference, checkpoint):

@@ -98,6 +98,9 @@ def _check(chosen: argparse.Namespace) -> None:
 
 def _train(chosen: argparse.Namespace) -> None:
     """Check, prepare, train, and show the result on pictures that were not learned from."""
+    for name in ("steps", "limit"):
+        if (value := getattr(chosen, name)) is not None and value < 1:
+            raise InputError(f"--{name} {value}: give a whole number from 1 up.")
     output = chosen.output or Path(f"{chosen.folder.resolve().name}-segin")
     if chosen.folder.resolve() in (output.resolve(), *output.resolve().parents):
         raise InputError(f"{output} lies in {chosen.folder}, which is read: choose a folder beside it with -o.")

@@ -211,10 +211,7 @@ def transparency(file: Path) -> Image.Image | None:
 
 def _read(source: Source, order: str) -> Looks:
     """Read all files of a source. Raises InputError for one that cannot be used, and for shapes that do not agree."""
-    other_way = order[::-1]
-    if order and _can_be(source.y, other_way) and not _can_be(source.y, order):
-        raise InputError(f"{source.y} has its halves the other way round than most of the others: turn it round.")
-    picture = read_pair(source.y, order)[1] if order else read_image(source.y)
+    picture = _read_half(source.y, order) if order else read_image(source.y)
     width, height = picture.size
     for file in filter(None, (source.x, source.mask)):
         other = read_image(file)
@@ -228,6 +225,17 @@ def _read(source: Source, order: str) -> Looks:
     with Image.open(source.y) as file:
         turned = file.getexif().get(ORIENTATION, 1) != 1
     return Looks(picture.size, transparency(source.y) is not None, turned, (edge.min(1) >= WHITE).mean() > 0.5, dark)
+
+
+def _read_half(file: Path, order: str) -> Image.Image:
+    """The photo in a pair file. Raises InputError as `read_pair`, and for a file that is turned round."""
+    try:
+        return read_pair(file, order)[1]
+    except InputError as error:
+        if _can_be(file, order[::-1]):
+            sentence = f"{file} has its halves the other way round than most of the others: turn it round."
+            raise InputError(sentence) from error
+        raise
 
 
 def _counted(root: Path, files: list[Path], what: str) -> str:

@@ -14,6 +14,7 @@ from segin_core.data.hed import HED
 from segin_core.data.images import read_image
 from segin_core.data.parts import Limit
 from segin_core.data.photos import on_square
+from segin_core.data.sketches import fitted
 from segin_core.errors import InputError
 from segin_core.own.folder import PAIR_FILES, PHOTOS, Folder, Source, check_size, transparency
 from segin_core.running.identity import content_digest
@@ -58,8 +59,7 @@ def pair(
     if hed:
         made = photos.pair(square, size, hed)
     else:
-        x = on_square(read_image(sources[file].x).convert("L"))
-        made = photos.with_photo(x.resize((size, size), Image.Resampling.LANCZOS), square)
+        made = photos.with_photo(fitted(read_image(sources[file].x).convert("L"), size), square)
     if mask := _own_mask(sources[file]):
         made["mask"] = ImageOps.pad(mask, (size, size), Image.Resampling.BOX, color=0)
     return made
