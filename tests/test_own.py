@@ -185,6 +185,13 @@ def test_a_pair_file_the_other_way_round_is_left_out(mine: Path) -> None:
     ]
 
 
+def test_pairs_without_a_sketch_are_not_taken_for_photos_in_silence(mine: Path) -> None:
+    for i in range(3):
+        put(Image.new("RGB", (128, 64), (90, 60 * i, 200)), mine / f"{i}.png")
+    found = look(mine)
+    assert found.layout == "photos alone" and any("twice as wide as high" in row.what for row in found.rows)
+
+
 def nothing(mine: Path) -> None:
     mine.mkdir()
 
@@ -217,7 +224,7 @@ def test_what_cannot_be_used_is_one_sentence(
         assert segin([command, str(mine), *words]) == 2
         said = capsys.readouterr()
         assert said.err.startswith("error: ") and message in said.err and said.err.count("\n") == 1
-        assert said.out.count("\n") == lines
+        assert len(re.findall("^(?:found|note|wrong) ", said.out, flags=re.MULTILINE)) == lines
     assert [file.name for file in mine.parent.iterdir()] == [mine.name] * mine.exists(), "nothing is written"
 
 

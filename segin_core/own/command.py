@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import shutil
 import sys
 from functools import partial
+from itertools import zip_longest
 from pathlib import Path
+from textwrap import wrap
 
 import torch
 from PIL import Image
@@ -17,7 +20,7 @@ from segin_core.data.contact_sheet import contact_sheet
 from segin_core.data.images import read_image, save_image
 from segin_core.data.pairs import PairFolder
 from segin_core.errors import InputError
-from segin_core.own.folder import SIZES, Folder, look
+from segin_core.own.folder import SIZES, Folder, Row, look
 from segin_core.own.prepare import prepare
 from segin_core.own.recipe import train_pairs
 from segin_core.running.loop import TrainingStopped
@@ -73,11 +76,17 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def table(folder: Folder) -> str:
-    """What `look` saw, a line for each row."""
+    """What `look` saw in three columns, as wide as the terminal: found, note or wrong; what; what to do."""
     wrong = [row for row in folder.rows if row.state == "wrong"]
     hidden = wrong[SHOWN:-1]
-    lines = [f"{row.state:6} {row.what}: {row.advice}" for row in folder.rows if row not in hidden]
-    return "\n".join([*lines, *([f"wrong  and {len(hidden):,} files more"] if hidden else [])])
+    rows = [row for row in folder.rows if row not in hidden]
+    if hidden:
+        rows.append(Row("wrong", f"{len(hidden):,} files more", "left out"))
+    column = (max(60, min(120, shutil.get_terminal_size().columns)) - 10) // 2
+    lines = [("", "what was seen", "what it means, or what to do")]
+    for row in rows:
+        lines += zip_longest([row.state], wrap(row.what, column), wrap(row.advice, column), fillvalue="")
+    return "\n".join(f"{state:6} {what:{column}}  {advice}".rstrip() for state, what, advice in lines)
 
 
 def _look(chosen: argparse.Namespace) -> Folder:

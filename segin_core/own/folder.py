@@ -256,6 +256,10 @@ def _notes(
         ),
         "with transparency": ([f for f, seen in looks.items() if seen.transparent], "laid on white; it gives the mask"),
         "turned by EXIF data": ([f for f, seen in looks.items() if seen.turned], "turned upright"),
+        "twice as wide as high": (
+            [f for f, seen in looks.items() if layout == PHOTOS and seen.size[0] == 2 * seen.size[1]],
+            "taken for single photos, since neither half is a sketch; if they are pairs, cut them into x/ and y/",
+        ),
         "that are not square": (
             [f for f, seen in looks.items() if seen.size[0] != seen.size[1]],
             "laid on a white square",
