@@ -73,7 +73,16 @@ def test_claims_comes_after_every_file_of_the_ledger() -> None:
 
 def test_toc_names_every_page() -> None:
     pages = list(toc_pages(yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())))
-    assert sorted(pages) == sorted({*STEPS, "deviations", "api", "bibliography"})
+    assert sorted(pages) == sorted({*STEPS, "deviations", "faults", "api", "bibliography"})
+
+
+def test_every_fault_has_its_test() -> None:
+    lines = (ROOT / "book" / "faults.md").read_text().splitlines()
+    rows = [line for line in lines if re.match(r"\| (?!fault \|)", line)]
+    assert len(rows) >= 25
+    for row in rows:
+        named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", row)
+        assert named and all(f"\ndef {name}(" in (ROOT / "tests" / file).read_text() for file, name in named), row
 
 
 def test_readme_names_every_chapter_once() -> None:

@@ -1,4 +1,7 @@
 import json
+import pickle
+import shutil
+from functools import partial
 
 import pytest
 import torch
@@ -27,7 +30,25 @@ def test_another_width_is_said(tmp_path):
         load_translator(tmp_path / "m.safetensors")
 
 
-@pytest.mark.parametrize("content", [b"", b"not a checkpoint", None])
+class Hostile:
+    """Whoever unpickles it removes the folder that it names."""
+
+    def __init__(self, folder):
+        self.folder = folder
+
+    def __reduce__(self):
+        return shutil.rmtree, (self.folder,)
+
+
+def test_nothing_is_unpickled(tmp_path):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(pickle.dumps(Hostile(str(tmp_path))))
+    with pytest.raises(InputError, match=r"model\.safetensors: no checkpoint"):
+        load_translator(path)
+    assert path.is_file()
+
+
+@pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"\xff" * 16, None])
 def test_damaged_or_missing_files_are_said(tmp_path, content, checkpoint):
     path = tmp_path / "model.safetensors"
     if content is not None:
@@ -55,6 +76,16 @@ def test_what_is_kept_is_made_once_for_each_identity(tmp_path):
     first, other = Identity({}, "these", "code"), Identity({}, "those", "code")
     found = [kept(tmp_path, identity, make)["a"].item() for identity in (first, first, other, first)]
     assert found == [1, 1, 2, 1]
+
+
+def test_what_is_kept_and_damaged_is_made_anew_and_it_is_said(tmp_path):
+    identity = Identity({}, "these", "code")
+    again = partial(kept, tmp_path, identity, lambda: {"a": torch.ones(9)})
+    again()
+    file = tmp_path / f"{identity.key}.safetensors"
+    file.write_bytes(file.read_bytes()[:-9])
+    with pytest.warns(UserWarning, match=r"cut short .*done here"):
+        assert torch.equal(again()["a"], torch.ones(9))
 
 
 def test_a_file_without_a_network_is_said(tmp_path):

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,8 +17,9 @@ from segin_core.errors import InputError
 from segin_core.losses import Weights
 from segin_core.running import files, loop
 from segin_core.running.checkpoints import load_tensors
+from segin_core.running.files import held
 from segin_core.running.identity import Identity
-from segin_core.running.loop import Samples, TrainingStopped, checkpoint_path, decay_factor, train
+from segin_core.running.loop import Samples, TrainingStopped, before, checkpoint_path, decay_factor, train
 from segin_core.segin import SEGIN
 from segin_core.self_supervision import SelfSupervision
 
@@ -116,6 +118,46 @@ def test_batches_made_ahead_are_the_same_and_leave_the_random_state_alone(pair_f
     assert_same_run(whole, tmp_path)
 
 
+@pytest.fixture
+def listens() -> Iterator[None]:
+    """As in a terminal; a process that was started in the background may ignore Ctrl-C."""
+    usual = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, usual)
+
+
+def test_a_stop_is_answered_between_two_steps_with_a_state_to_go_on_from(pair_folder, tmp_path, whole, listens):
+    batches = tiny_batches(pair_folder)
+
+    def pressed(step):
+        if step == 3:
+            signal.raise_signal(signal.SIGINT)
+        return batches(step)
+
+    options = {"folder": tmp_path, "lr_decay": 0.5, "checkpoint_every": 10, "log_every": 5, "progress": False} | RUN
+    with pytest.raises(KeyboardInterrupt, match="saved after step 5; the same call goes on from there"):
+        train(tiny_method(), pressed, steps=12, **options)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler and state_of(tmp_path)[1]["step"] == 5
+    train(tiny_method(), batches, steps=12, **options)
+    assert_same_run(whole, tmp_path)
+
+
+def test_where_the_last_state_is_damaged_the_one_before_is_used_and_it_is_said(pair_folder, tmp_path, whole):
+    tiny_train(pair_folder, tmp_path, 12)
+    state = checkpoint_path(tmp_path, RUN["identity"])
+    assert [load_tensors(file)[1]["step"] for file in (before(state), state)] == [10, 12]
+    state.write_bytes(state.read_bytes()[:-1000])
+    with pytest.warns(UserWarning, match=r"cut short .*Going on from the state before it"):
+        tiny_train(pair_folder, tmp_path, 12)
+    assert_same_run(whole, tmp_path)
+
+
+def test_a_run_that_another_process_trains_is_refused(tmp_path):
+    with held(checkpoint_path(tmp_path, RUN["identity"]).with_suffix(".lock")):
+        with pytest.raises(InputError, match="another process is at work here"):
+            train(Won(), lambda step: NoImages(), steps=1, folder=tmp_path, progress=False, **RUN)
+
+
 def test_other_data_begin_anew_with_their_own_origin(pair_folder, tmp_path):
     tiny_train(pair_folder, tmp_path, 5)
     again = tiny_train(pair_folder, tmp_path, 5, origin={"commit": "second"})[1]
@@ -126,7 +168,7 @@ def test_other_data_begin_anew_with_their_own_origin(pair_folder, tmp_path):
 
 def test_trained_networks_do_not_begin_another_run(pair_folder, tmp_path):
     method = tiny_train(pair_folder, tmp_path, 5)[0]
-    with pytest.raises(InputError, match="build them and the method anew"):
+    with pytest.raises(InputError, match="build all of them anew"):
         train(method, tiny_batches(pair_folder), steps=5, folder=tmp_path, **RUN | {"identity": OTHER})
 
 

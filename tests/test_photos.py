@@ -1,6 +1,7 @@
 """Pairs from product photos: the split by product, edges without a frame, masks, and what an interruption leaves."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from itertools import combinations
 from pathlib import Path
@@ -150,6 +151,14 @@ def test_second_call_returns_at_once(flat, tmp_path, monkeypatch):
     first = prepare(flat, 32, limit=(2, 1), cache=tmp_path / "cache", progress=False)
     monkeypatch.setattr(shoes, "read_image", None)
     assert prepare(flat, 32, limit=(2, 1), cache=tmp_path / "cache", progress=False) == first
+
+
+def test_of_two_that_ask_for_one_folder_at_once_one_makes_it(flat, tmp_path, monkeypatch):
+    save, made = cache.save_image, []
+    monkeypatch.setattr(cache, "save_image", lambda picture, path: made.append(path) or save(picture, path))
+    with ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(prepare, flat, 32, limit=(2, 1), cache=tmp_path, progress=False) for _ in range(2)]
+    assert asked[0].result() == asked[1].result() and len(made) == len(set(made)) == 15
 
 
 @pytest.mark.parametrize("files_written", [0, 3, 7])  # none, one whole pair, two pairs and one file of the third

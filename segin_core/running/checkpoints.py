@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,16 @@ from segin_core.translator import Translator
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], description: dict[str, Any]) -> None:
-    """Write tensors and a JSON description into one safetensors file: all of it or nothing."""
+    """Write tensors and a JSON description into one safetensors file: all of it or nothing.
+
+    Raises InputError where there is no place for it, or none that may be written to.
+    """
     flat = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    with written_whole(path) as temporary:
-        save_file(flat, temporary, metadata={"json": json.dumps(description)})
+    try:
+        with written_whole(path) as temporary:
+            save_file(flat, temporary, metadata={"json": json.dumps(description)})
+    except (SafetensorError, OSError) as problem:
+        raise InputError(f"{path} cannot be written ({problem}): free some space or choose another folder") from problem
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -80,10 +87,17 @@ def load_translator(path: str | Path) -> tuple[Translator, dict[str, Any]]:
 
 
 def kept(folder: Path, identity: Identity, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """What `make` returns: computed once for each identity, and found again in `folder`."""
+    """What `make` returns: computed once for each identity, and found again in `folder`.
+
+    A file that cannot be read is made anew, with a warning.
+    """
     path = folder / f"{identity.key}.safetensors"
-    if not path.is_file():
-        save_tensors(path, make(), identity._asdict())
+    if path.is_file():
+        try:
+            return load_tensors(path)[0]
+        except InputError as problem:
+            warnings.warn(f"{problem}: done here", stacklevel=2)
+    save_tensors(path, make(), identity._asdict())
     return load_tensors(path)[0]
 
 

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+import os
+import signal
+import threading
 import time
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -18,6 +23,7 @@ from tqdm import tqdm
 
 from segin_core.errors import InputError
 from segin_core.running.checkpoints import below, load_state, load_tensors, save_tensors
+from segin_core.running.files import held
 from segin_core.running.identity import Identity
 from segin_core.running.randomness import random_state, set_random_state
 
@@ -66,61 +72,68 @@ def train(
 
     However a run was stopped (a key in the notebook, kill -9), the same call goes on from that checkpoint and ends as
     if nothing had happened, to the bit on one machine, with the same objects or new ones: the first state is saved
-    before the first step. batches(step): what `method.update` takes; must depend on the step alone. identity:
-    everything that shapes the run; the checkpoint lies in `folder`/checkpoints under its key. origin: where the run
-    comes from, as `book.provenance` says it. precision: "bf16" autocast or "fp32"; both use channels_last. lr_decay:
-    the last share of the run over which all learning rates fall linearly to zero (paper: 0). on_sample(step) is called
-    with the networks in evaluation mode, at step 0, every `sample_every` steps and at the end; random numbers that it
-    draws change nothing. workers: processes that make batches ahead (`batches` must then be picklable); the batches are
-    the same.
+    before the first step. Ctrl-C and a notebook's stop button are answered when the losses are next read, with a state
+    saved first; pressed twice, at once. The state before the last one is kept too, and used with a warning where the
+    last is damaged.
+
+    batches(step): what `method.update` takes; must depend on the step alone. identity: everything that shapes the run;
+    the checkpoint lies in `folder`/checkpoints under its key. origin: where the run comes from, as `book.provenance`
+    says it. precision: "bf16" autocast or "fp32"; both use channels_last. lr_decay: the last share of the run over
+    which all learning rates fall linearly to zero (paper: 0). on_sample(step) is called with the networks in evaluation
+    mode, at step 0, every `sample_every` steps and at the end; random numbers that it draws change nothing. workers:
+    processes that make batches ahead (`batches` must then be picklable); the batches are the same.
 
     Raises TrainingStopped at a loss that is not finite, and when D's loss stays under 1e-3 for `collapse_after` steps,
-    both seen when the losses are read, every `log_every` steps. Raises InputError for values out of range.
+    both seen when the losses are read, every `log_every` steps. Raises InputError for values out of range, for a run
+    that another process is training and for a folder that cannot be written.
     """
     _check(precision, lr_decay, checkpoint_every, log_every, steps=steps, sample_every=sample_every)
     checkpoint, kind = checkpoint_path(folder, identity), torch.device(device).type
-    networks = nn.ModuleDict(method.networks).to(device, memory_format=torch.channels_last)
-    networks.requires_grad_(True)  # parts that a step had frozen when it was stopped learn again
-    if not checkpoint.is_file():
-        if any(optimiser.state for optimiser in method.optimisers.values()):
-            raise InputError("these networks were trained under other settings before; build them and the method anew")
-        save(method, checkpoint, State(origin, _built(method)))
-    state = resume(method, checkpoint)
-    if state.step == 0:
-        _sample(networks, on_sample, 0)
-    todo = range(state.step, steps)
-    # made ahead, in their order; a generator is given, so that the global one stays as it is
-    how = {"num_workers": workers, "pin_memory": kind == "cuda", "generator": Generator()}
-    ready = iter(DataLoader(todo, batch_size=None, collate_fn=batches, **how))
-    recent: list[dict[str, Tensor]] = []
-    bar = tqdm(todo, initial=state.step, total=steps, disable=not progress, mininterval=5, desc="training")
-    for step in bar:
-        started = time.perf_counter()
-        batch = next(ready)
-        state.waited += time.perf_counter() - started
-        batch = type(batch)(*(p.to(device, non_blocking=True, memory_format=torch.channels_last) for p in batch))
-        networks.train()
-        for optimiser in method.optimisers.values():
-            for group in optimiser.param_groups:
-                group["lr"] = optimiser.defaults["lr"] * decay_factor(step, steps, lr_decay)
-        with torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"):
-            recent.append(method.update(batch))
-        state.step = step + 1
-        read = state.step % log_every == 0 or state.step == steps
-        losses = _losses(recent) if read else []  # waits for the device
-        state.seconds += time.perf_counter() - started
-        if read:
-            _alarm(state, losses, collapse_after, checkpoint)
-            means = {name: sum(found[name] for found in losses) / len(losses) for name in losses[-1]}
-            state.history.append({"step": state.step, "seconds": state.seconds, **means})
-            recent = []
-            bar.set_postfix({name[:5]: f"{value:.3g}" for name, value in means.items()}, refresh=False)
-        if state.step % sample_every == 0 or state.step == steps:
-            _sample(networks, on_sample, state.step)
-        if state.step % checkpoint_every == 0 or state.step == steps:
-            save(method, checkpoint, state)
-    networks.eval()
-    return Training(state.history, state.origin, state.waited / state.seconds)
+    with held(checkpoint.with_suffix(".lock"), wait=False), _stop_asked() as asked:
+        networks = nn.ModuleDict(method.networks).to(device, memory_format=torch.channels_last)
+        networks.requires_grad_(True)  # parts that a step had frozen when it was stopped learn again
+        if not (checkpoint.is_file() or before(checkpoint).is_file()):
+            if any(optimiser.state for optimiser in method.optimisers.values()):
+                raise InputError("these networks were trained under other settings before; build all of them anew")
+            save(method, checkpoint, State(origin, _built(method)))
+        state = resume(method, checkpoint)
+        if state.step == 0:
+            _sample(networks, on_sample, 0)
+        todo = range(state.step, steps)
+        # made ahead, in their order; a generator is given, so that the global one stays as it is
+        how = {"num_workers": workers, "pin_memory": kind == "cuda", "generator": Generator()}
+        ready = iter(DataLoader(todo, batch_size=None, collate_fn=batches, worker_init_fn=_no_stop, **how))
+        recent: list[dict[str, Tensor]] = []
+        bar = tqdm(todo, initial=state.step, total=steps, disable=not progress, mininterval=5, desc="training")
+        for step in bar:
+            started = time.perf_counter()
+            batch = next(ready)
+            state.waited += time.perf_counter() - started
+            batch = type(batch)(*(p.to(device, non_blocking=True, memory_format=torch.channels_last) for p in batch))
+            networks.train()
+            for optimiser in method.optimisers.values():
+                for group in optimiser.param_groups:
+                    group["lr"] = optimiser.defaults["lr"] * decay_factor(step, steps, lr_decay)
+            with torch.autocast(kind, torch.bfloat16, enabled=precision == "bf16"):
+                recent.append(method.update(batch))
+            state.step = step + 1
+            read = state.step % log_every == 0 or state.step == steps
+            losses = _losses(recent) if read else []  # waits for the device
+            state.seconds += time.perf_counter() - started
+            if read:
+                _alarm(state, losses, collapse_after, checkpoint)
+                means = {name: sum(found[name] for found in losses) / len(losses) for name in losses[-1]}
+                state.history.append({"step": state.step, "seconds": state.seconds, **means})
+                recent = []
+                bar.set_postfix({name[:5]: f"{value:.3g}" for name, value in means.items()}, refresh=False)
+            if state.step % sample_every == 0 or state.step == steps:
+                _sample(networks, on_sample, state.step)
+            if state.step % checkpoint_every == 0 or state.step == steps or (asked and read):
+                save(method, checkpoint, state)
+            if asked and read and state.step < steps:
+                raise KeyboardInterrupt(f"stopped and saved after step {state.step}; the same call goes on from there")
+        networks.eval()
+        return Training(state.history, state.origin, state.waited / state.seconds)
 
 
 def _check(precision: str, lr_decay: float, checkpoint_every: int, log_every: int, **counts: int) -> None:
@@ -148,6 +161,36 @@ def checkpoint_path(folder: Path, identity: Identity) -> Path:
     return folder / "checkpoints" / f"{identity.key}.safetensors"
 
 
+def before(checkpoint: Path) -> Path:
+    """Where the state before the last one is kept."""
+    return checkpoint.with_suffix(".before.safetensors")
+
+
+@contextmanager
+def _stop_asked() -> Iterator[list[int]]:
+    """A list that holds something once a stop was asked for, by SIGINT; the second SIGINT does what it usually does."""
+    asked, usual = [], signal.getsignal(signal.SIGINT)
+
+    def note(number: int, _: object) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, usual)
+
+    # signals reach the main thread alone; and a process in the background, say, takes no such signal at all
+    listens = threading.current_thread() is threading.main_thread() and callable(usual)
+    if listens:
+        signal.signal(signal.SIGINT, note)
+    try:
+        yield asked
+    finally:
+        if listens:
+            signal.signal(signal.SIGINT, usual)
+
+
+def _no_stop(_: int) -> None:
+    """A terminal sends Ctrl-C to the workers too, who go on until the loop is done with them."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def _built(method: Method) -> str:
     """SHA-256 of what the networks and optimisers are, which an edited cell may change without any parameter."""
     parts = *method.networks.values(), *(optimiser.defaults for optimiser in method.optimisers.values())
@@ -155,19 +198,36 @@ def _built(method: Method) -> str:
 
 
 def save(method: Method, path: Path, state: State) -> None:
-    """All of a run: weights, Adam's moments, the random state of every device, and where it stands."""
+    """All of a run: weights, Adam's moments, the random state of every device, and where it stands.
+
+    What `path` held is kept as `before(path)`.
+    """
     tensors = {f"random/{name}": value for name, value in random_state().items()}
     for name, network in method.networks.items():
         tensors |= {f"network/{name}/{key}": value for key, value in network.state_dict().items()}
     for name, optimiser in method.optimisers.items():
         for i, moments in optimiser.state_dict()["state"].items():
             tensors |= {f"optimiser/{name}/{i}/{key}": torch.as_tensor(value) for key, value in moments.items()}
-    save_tensors(path, tensors, asdict(state))
+    written = path.with_suffix(".next.safetensors") if path.is_file() else path
+    save_tensors(written, tensors, asdict(state))
+    if written != path:
+        os.replace(path, before(path))
+        os.replace(written, path)
 
 
 def resume(method: Method, path: Path) -> State:
-    """Load what `save` wrote into the networks and optimisers; returns where the run stood."""
-    tensors, description = load_tensors(path)
+    """Load what `save` wrote last into the networks and optimisers; returns where the run stood.
+
+    Where that file is damaged, what it wrote before, with a warning.
+    """
+    try:
+        tensors, description = load_tensors(path)
+    except InputError as problem:
+        if not before(path).is_file():
+            raise
+        warnings.warn(f"{problem}. Going on from the state before it", stacklevel=3)
+        os.replace(before(path), path)
+        tensors, description = load_tensors(path)
     if description.get("built") != _built(method):
         raise InputError(f"{path}: begun with networks or optimisers built otherwise; build them as then, or delete it")
     for name, network in method.networks.items():
