@@ -222,6 +222,23 @@ def test_code_has_no(name: str, what: str) -> None:
 
 
 @notebooks
+def test_shows_its_result_first_and_folds_what_every_chapter_has(name: str) -> None:
+    cells = [cell for cell in read(name).cells if cell.cell_type == "code"]
+    tags = [set(cell.metadata.get("tags", [])) for cell in cells]
+    assert "hide-cell" in tags[0] and "hide-input" in tags[1] and "hide-input" in tags[2]
+    assert any("result" in each for each in tags) or name == "setup_check"  # which has no figure
+    assert all(cell.metadata.get("caption") for cell, each in zip(cells, tags, strict=True) if "result" in each) or (
+        name == "introduction"
+    )
+
+
+def test_links_to_pictures_arrive() -> None:
+    for name in STEPS:
+        for page, picture in re.findall(r"(\w+)\.html#figure-([\w-]+)", "\n".join(c.source for c in read(name).cells)):
+            assert any(c.id == picture and c.metadata.get("caption") for c in read(page).cells), (name, page, picture)
+
+
+@notebooks
 def test_opens_and_ends_alike(name: str) -> None:
     cells = read(name).cells
     assert cells[0].cell_type == "markdown" and cells[0].source.startswith("# ")

@@ -939,6 +939,7 @@ def test_exhibits_are_figures_that_the_book_has(ledger) -> None:
         cells = json.loads((ROOT / "book" / f"{claim.notebook}.ipynb").read_text())["cells"]
         lines = "".join("".join(c["source"]) + "\n" for c in cells if c["cell_type"] == "markdown").split("\n")
         assert f"## {claim.judge.figure}" in lines, claim.id
+        assert any(c["id"] == claim.judge.picture and c["metadata"].get("caption") for c in cells), claim.id
 
 
 def test_what_names_segin_as_the_better_one_speaks_for_it(ledger) -> None:

@@ -87,11 +87,12 @@ def typed(text: str, heads: str = HEADS) -> list[str]:
 
 
 def markdown(file: Path) -> str:
-    """All prose of a page."""
+    """All prose of a page, captions with it."""
     if file.suffix == ".md":
         return file.read_text(encoding="utf-8")
     cells = nbformat.read(file, as_version=4).cells
-    return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+    captions = (cell.metadata.get("caption", "") for cell in cells)
+    return "\n\n".join([*(cell.source for cell in cells if cell.cell_type == "markdown"), *captions])
 
 
 @pytest.mark.parametrize("file", sorted(BOOK.glob("*.ipynb")), ids=lambda file: file.stem)

@@ -18,8 +18,10 @@ import nbformat
 import numpy as np
 import pytest
 import yaml
+from axe_playwright_python.sync_playwright import Axe
 from bs4 import BeautifulSoup
 from PIL import Image
+from playwright.sync_api import Page
 
 from build_html import assemble, read_published
 from check_html import check_html, check_state, count_images, toc_pages
@@ -112,6 +114,15 @@ def dangling_image(copy: Path) -> None:
     change_page(copy, lambda page: page.select_one(".cell_output img").attrs.update(src="_images/none.png"))
 
 
+def untold_picture(copy: Path) -> None:
+    spoiled = {"alt": "_images/a.png", "loading": "eager"}
+    change_page(copy, lambda page: page.select_one(".cell_output img").attrs.update(spoiled))
+
+
+def heavy_book(copy: Path) -> None:
+    (copy / "html" / "introduction.html").open("ab").truncate(61_000_000)
+
+
 def outside_script(copy: Path) -> None:
     change_page(copy, lambda page: page.head.append(page.new_tag("script", src="https://cdn.example.org/x.js")))
 
@@ -158,6 +169,10 @@ def lost_mathjax(copy: Path) -> None:
         (skipped_cell, "training: cell .* not executed"),
         (lost_figure, "training: .* figures on the page"),
         (dangling_image, r"training: _images/none\.png is missing"),
+        (untold_picture, "training: .*no text in its place"),
+        (untold_picture, "training: .*not loaded lazily"),
+        (heavy_book, "the book has .* MB"),
+        (heavy_book, "introduction: it loads .* MB"),
         (outside_script, r"training: loads https://cdn\.example\.org/x\.js"),
         (outside_import, "training: its script loads from another host"),
         (outside_font, "training: a style loads from another host"),
@@ -746,3 +761,17 @@ def test_a_published_run_has_the_chapters_text_of_today(project: Path) -> None:
     nbformat.write(today, "book/network.ipynb")
     title, _, *rest = read_published("network", run | {"commit": "abcdef"}).cells
     assert [title, *rest] == ran.cells
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("name", ["introduction", "table_1", "right_answers"])
+def test_everybody_can_read_a_page_and_none_scrolls_sideways(smoke: Path, page: Page, name: str, mode: str) -> None:
+    page.add_init_script(f"localStorage.setItem('mode', '{mode}'); localStorage.setItem('theme', '{mode}')")
+    page.goto((smoke / "html/_build/html" / f"{name}.html").as_uri())
+    assert page.evaluate("document.documentElement.dataset.theme") == mode
+    for width in (360, 1280):
+        page.set_viewport_size({"width": width, "height": 900})
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+    found = {fault["id"]: fault for fault in Axe().run(page).response["violations"]}
+    serious = {what for what, fault in found.items() if fault["impact"] in ("serious", "critical")}
+    assert not {what: found[what]["nodes"][0]["html"] for what in serious}

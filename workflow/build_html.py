@@ -13,7 +13,7 @@ import yaml
 
 from check_html import NOT_RUN, PUBLISHED_RUN
 from notebooks import PUBLISHED, STEPS, all_steps, executed, left_out, load_index, published, source
-from presentation import computes
+from presentation import computes, present
 from sources import digest, to_copy
 
 MEANING = {
@@ -156,11 +156,13 @@ def assemble(edition: str, site: Path) -> dict[str, list[str]]:
         below |= variant_pages(edition, notebook, index)
         others[notebook] = {name: title for name, (title, _) in below.items()}
         for name, (_, other) in below.items():
+            present(other, nbformat.read(source(notebook), as_version=4), anchors=False)
             nbformat.write(other, site / f"{name}.ipynb")
         if below:
             links = ", ".join(f"{{doc}}`{title} <{name}>`" for name, title in others[notebook].items())
             links = nbformat.v4.new_markdown_cell(f"*Other runs of this chapter beside this one: {links}.*")
             page.cells.insert(1, links)
+        present(page, nbformat.read(source(notebook), as_version=4))
         nbformat.write(page, site / f"{notebook}.ipynb")
     toc = yaml.safe_load((site / "_toc.yml").read_text(encoding="utf-8"))
     list_below(toc, others)
@@ -173,11 +175,36 @@ def assemble(edition: str, site: Path) -> dict[str, list[str]]:
     return states
 
 
-def prune(mathjax: Path) -> None:
-    """Drop the MathJax that no page loads (20 of 24 MB): other formats, speech maps behind a menu entry."""
-    for bundle in set(mathjax.glob("*.js")) - {mathjax / "tex-chtml.js"}:
+# a drawing in the packed Font Awesome: its name, its size, other names, its letter, its paths
+ICON = re.compile(r'"?([\w-]+)"?:\[\d+,\d+,\[[^]]*\],"[0-9a-f]+",(?:"[^"]*"|\[[^]]*\])\],?')
+
+
+def prune(html: Path) -> None:
+    """Drop what no page loads: MathJax's other formats and speech maps (20 of 24 MB), unused icons, source maps."""
+    static = html / "_static"
+    for bundle in set((static / "mathjax").glob("*.js")) - {static / "mathjax" / "tex-chtml.js"}:
         bundle.unlink()
-    shutil.rmtree(mathjax / "sre" / "mathmaps", ignore_errors=True)
+    shutil.rmtree(static / "mathjax" / "sre" / "mathmaps", ignore_errors=True)
+    for source_map in static.rglob("*.map"):
+        source_map.unlink()
+    icons = static / "scripts" / "fontawesome.js"
+    if icons.is_file():
+        naming = [*html.glob("*.html"), *(set(static.rglob("*.js")) - {icons})]
+        used = {name for file in naming for name in re.findall(r"\bfa-([\w-]+)", file.read_text(encoding="utf-8"))}
+        kept = ICON.sub(lambda icon: icon[0] if icon[1] in used else "", icons.read_text(encoding="utf-8"))
+        icons.write_text(kept, encoding="utf-8")
+
+
+def finish(html: Path) -> None:
+    """What the theme leaves undone: a name for the arrows that open a branch of the contents, to be read out; and no
+    MathJax (1.2 MB) on a page without an equation.
+    """
+    toggle, named = '<summary><span class="toctree-toggle"', '<summary aria-label="Pages below this one"><span'
+    for file in html.glob("*.html"):
+        text = file.read_text(encoding="utf-8").replace(toggle, f'{named} class="toctree-toggle"')
+        if not re.search(r'class="math\b', text):
+            text = re.sub(r'<script[^>]*src="_static/mathjax/[^>]*></script>', "", text)
+        file.write_text(text, encoding="utf-8")
 
 
 def build(site: Path, out: Path, log: Path) -> bool:
@@ -189,12 +216,14 @@ def build(site: Path, out: Path, log: Path) -> bool:
     # the local Sphinx extension lies beside this file
     extensions = Path(__file__).parent.resolve()
     path = os.pathsep.join([str(extensions), os.getcwd()])
-    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": path}
+    docutils = str(extensions / "docutils.conf")
+    environment = {**os.environ, "NO_COLOR": "1", "PYTHONPATH": path, "DOCUTILSCONFIG": docutils}
     with log.open("w") as stream:
         run = subprocess.run(
             [*jupyter_book, "build", site, *options], stdout=stream, stderr=subprocess.STDOUT, env=environment
         )
-    prune(out / "_build" / "html" / "_static" / "mathjax")
+    prune(out / "_build" / "html")
+    finish(out / "_build" / "html")
     return run.returncode == 0
 
 

@@ -12,10 +12,12 @@ import nbformat
 import yaml
 from bs4 import BeautifulSoup
 
+from presentation import UNTOLD
 from sources import to_copy
 
 PUBLISHED_RUN, NOT_RUN = "Published run", "Not run"  # titles of the notes above a chapter that is not the reader's own
 KNOWN_WORD = "segin"  # the search must find it
+WHOLE, FIRST = 60e6, 1.5e6  # bytes of the book, and of its first page with everything that it loads
 HIDDEN = {"remove-output", "remove-cell", "remove_output", "remove_cell"}
 LOADING_TAGS = ["script", "img", "source", "video", "audio", "iframe", "embed", "object", "track"]
 LOADED_LINKS = {"stylesheet", "preload", "prefetch", "modulepreload", "icon", "manifest"}
@@ -79,6 +81,32 @@ def count_images(notebook: nbformat.NotebookNode) -> int:
     ]
     plain = (data for data in outputs if "text/html" not in data)
     return sum(any(kind.startswith("image/") for kind in data) for data in plain)
+
+
+def check_pictures(page: BeautifulSoup) -> Iterator[str]:
+    """Has each figure a text in its place, of its own cell if the chapter was run here, and is it loaded lazily?"""
+    own = PUBLISHED_RUN not in {note.get_text().strip() for note in page.select(".admonition-title")}
+    for picture in page.select('.cell_output img[src*="_images/"]'):
+        text = picture.get("alt", "")
+        if not text or "_images/" in text or (own and text == UNTOLD):
+            yield f"{picture['src']} has no text in its place: give the cell a caption, in its metadata"
+        if picture.get("loading") != "lazy":
+            yield f"{picture['src']} is not loaded lazily"
+
+
+def check_weight(html: Path, first: str) -> Iterator[str]:
+    """Is the book, and its first page with all that this loads, light enough?"""
+    whole = sum(file.stat().st_size for file in html.rglob("*") if file.is_file())
+    if whole > WHOLE:
+        yield f"the book has {whole / 1e6:.1f} MB, at most {WHOLE / 1e6:.0f} are meant"
+    file = html / f"{first}.html"
+    if file.is_file():
+        page = BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
+        paths = {urlsplit(address).path for address in _assets(page)}
+        loaded = [file, *filter(Path.is_file, (file.parent / unquote(path) for path in paths))]
+        weight = sum(each.stat().st_size for each in loaded)
+        if weight > FIRST:
+            yield f"{first}: it loads {weight / 1e6:.2f} MB, at most {FIRST / 1e6:.1f} are meant"
 
 
 def _assets(page: BeautifulSoup) -> Iterator[str]:
@@ -152,6 +180,7 @@ def check_html(site: Path, html: Path, edition: str | None = None) -> list[str]:
             made = count_images(notebook)
             if shown != made:
                 faults.append(f"{source.stem}: {shown} figures on the page, {made} in the notebook")
+            faults += [f"{source.stem}: {fault}" for fault in check_pictures(soup)]
             if edition:
                 faults += [f"{source.stem}: {fault}" for fault in check_state(notebook, soup, edition)]
     for file in sorted(html.rglob("*.html")):
@@ -161,7 +190,7 @@ def check_html(site: Path, html: Path, edition: str | None = None) -> list[str]:
     for file in sorted((html / "_static").rglob("*.css")):
         outside = OUTSIDE_CODE.findall(file.read_text(encoding="utf-8"))
         faults += [f"{file.relative_to(html)}: loads from another host: {found}" for found in outside]
-    return faults + list(check_search(html, pages))
+    return [*faults, *check_weight(html, toc["root"]), *check_search(html, pages)]
 
 
 def main() -> int:

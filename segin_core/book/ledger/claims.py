@@ -128,6 +128,7 @@ class Exhibit(_Strict):
 
     by: Literal["exhibit"]
     figure: str  # the title of its section
+    picture: str  # the id of the cell that draws it
     look: str  # at which two pictures, and what for
 
 
