@@ -1,6 +1,5 @@
 """The whole book in its smoke edition, as `make book EDITION=smoke` makes it; what faults lead to."""
 
-import ast
 import graphlib
 import io
 import json
@@ -11,7 +10,6 @@ import subprocess
 import sys
 from base64 import b64decode, b64encode
 from collections.abc import Callable
-from itertools import combinations
 from pathlib import Path
 
 import nbformat
@@ -26,7 +24,7 @@ from playwright.sync_api import Page
 from build_html import assemble, read_published
 from check_html import check_html, check_state, count_images, toc_pages
 from notebooks import STEPS, Step, all_steps, inputs, load_index, results, source, steps, variants
-from sources import code, digest, sources
+from sources import digest, sources
 
 ROOT = Path(__file__).parent.parent
 SMOKE = ROOT / "runs" / "smoke"
@@ -228,7 +226,7 @@ def test_only_what_a_change_touches_runs_again(clone: Path) -> None:
     after_training = {"results", "models", "introduction", "outputs", "comparison", "table_1", "claims"}
     after_training |= {"speed", "colourisation", "matching_ablation", "robustness", "failures", "choosing_the_match"}
     after_training |= {"right_answers", "right_answers-avatars", "ablations", "learning_curve"}
-    after_training.add("results-avatars")
+    after_training |= {"results-avatars", "better"}
     assert planned(clone) == users | after_training
 
 
@@ -389,7 +387,7 @@ def test_steps_of_an_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         (tmp_path / step.photos).mkdir(exist_ok=True)
     monkeypatch.setenv("SEGIN_DATA", str(tmp_path))
     for edition in ("smoke", "cpu", "paper"):
-        days = set(variants("cpu")) | {"ablations"} if edition == "cpu" else set()
+        days = set(variants("cpu")) | {"ablations", "better"} if edition == "cpu" else set()
         assert set(steps(edition)) == set(all_steps(edition)) - days
         assert set(steps(edition, "all")) == set(all_steps(edition))
         assert steps(edition)["data"].after == ("shoes",)
@@ -403,21 +401,6 @@ def test_steps_of_an_edition(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert steps("quick", "all")["claims"].after == (*STEPS["claims"].after, "right_answers-avatars")
     assert steps("quick", "all")["outputs"].after == STEPS["outputs"].after
     assert steps("quick", "none") == {}
-
-
-def test_notebooks_of_smoke_that_run_at_once_prepare_different_data() -> None:
-    """Two may run at once there, and a folder of the data cache has one writer."""
-    waits = {name: set(step.after) for name, step in steps("smoke").items()}
-    for name in graphlib.TopologicalSorter(waits).static_order():
-        waits[name] |= set().union(*(waits[other] for other in waits[name]))
-
-    def prepares(name: str) -> set[str]:
-        imports = [node for node in ast.walk(ast.parse(code(source(name)))) if isinstance(node, ast.ImportFrom)]
-        return {node.module for node in imports if "prepare" in [alias.name for alias in node.names]}
-
-    assert {"segin_core.data.openmoji"} == prepares("data") == prepares("colourisation")
-    for one, other in combinations(waits, 2):
-        assert one in waits[other] or other in waits[one] or not prepares(one) & prepares(other), (one, other)
 
 
 def test_a_variant_is_the_notebook_under_other_values(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

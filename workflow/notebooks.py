@@ -178,10 +178,11 @@ def inputs(edition: str, step: str, run: str = "edition") -> list[str]:
     Of a step that writes no results this is the executed copy.
     """
     after, notebook = steps(edition, run)[step].after, source(step).stem
+    reads = all_steps(edition)[step].reads
     files = {file for name in after for file in results(edition, name) or [executed(edition, name)]}
-    for other in PUBLISHED if edition in PUBLISHED else ():
+    for other in PUBLISHED if reads and edition in PUBLISHED else ():
         for name in all_steps(other):
-            if source(name).stem in all_steps(edition)[step].reads and (other, name) != (edition, notebook):
+            if source(name).stem in reads and (other, name) != (edition, notebook):
                 files |= {_found(file) for file in results(other, name) if file not in files} - {None}
     own = [f"book/{notebook}.yaml", *([str(INDEX)] if STEPS[notebook].index else [])]
     return sorted(files | {file for file in own if Path(file).is_file()})
