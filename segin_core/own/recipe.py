@@ -17,7 +17,6 @@ from segin_core.data.pairs import PairFolder
 from segin_core.discriminator import Discriminator
 from segin_core.losses import Weights
 from segin_core.matching import auxiliary_image
-from segin_core.own.folder import check_size
 from segin_core.running.checkpoints import kept, save_networks
 from segin_core.running.files import write_json
 from segin_core.running.identity import Identity, source_digest
@@ -43,10 +42,9 @@ def train_pairs(
     the pictures' size follows from it. `seed` decides the order and the damage; the networks' first weights come from
     torch's own generator, which the caller seeds. A training that was stopped goes on when it is called again, one that
     is done is found again; other pairs or other values are another training.
-    Raises InputError for pairs whose size is none of `folder.SIZES`, and what `loop.train` raises.
+    Raises InputError for pairs of a size that the discriminator cannot take, and what `loop.train` raises.
     """
     folder, size = Path(folder), pairs[0]["y"].shape[-1]
-    check_size(size)
     layer = layer_of(size)
     settings = {
         "steps": steps, "batch_size": batch_size, "width": width, "patch": patch, "seed": seed, "size": size,
@@ -55,24 +53,16 @@ def train_pairs(
         "precision": precision,
     }  # fmt: skip
     identity = Identity(settings, pairs.digest, source_digest(SEGIN, corrupt, train, train_pairs, packages=PACKAGES))
-    features = VGGFeatures(SOURCE, (layer,)).to(device, memory_format=torch.channels_last)
-    matcher = partial(auxiliary_image, features=features, layer=layer, patch=patch)
-    shaping = {"layer": layer, "patch": patch, "precision": precision, "device": device}
-    of_match = Identity(shaping, pairs.digest, source_digest(self_matches, packages=PACKAGES))
-    bar = partial(tqdm, desc="matching", mininterval=5, disable=not progress)
-
-    def match() -> dict[str, Tensor]:
-        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
-            return {"index": self_matches(pairs, matcher, device=device, progress=bar)}
-
-    matches = kept(folder / "matches", of_match, match)["index"]
+    translator = Translator(width, downsamplings=size.bit_length() - 3)  # 4 x 4 cells are left
+    discriminator = Discriminator(width, image_size=size, leak=leak, free_logit=True)
+    matches = match_once(
+        pairs, folder / "matches", layer=layer, patch=patch, precision=precision, device=device, progress=progress
+    )
     damage = partial(corrupt, cell=layer_stride(layer))
     batches = SelfSupervision(
         pairs, matches, batch_size=batch_size, seed=seed, corrupt=damage, patch=patch,
         hue_rotation=math.radians(hue_rotation),
     )  # fmt: skip
-    translator = Translator(width, downsamplings=size.bit_length() - 3)  # 4 x 4 cells are left
-    discriminator = Discriminator(width, image_size=size, leak=leak, free_logit=True)
     phi = VGGFeatures(SOURCE, ("relu3_2",)).to(device, memory_format=torch.channels_last)
     weights = Weights(feature=5.0e-6 * (256 / size) ** 2, adversarial=w_adversarial)  # Eq. 6 sums over pixels
     segin = SEGIN(
@@ -99,3 +89,20 @@ def train_pairs(
 def layer_of(size: int) -> str:
     """Where pictures of this size are matched: a grid of 16 x 16 to 32 x 32 cells, 8 x 8 at 32 px."""
     return "relu4_1" if size > 128 else "relu3_1"
+
+
+def match_once(
+    pairs: PairFolder, folder: Path, *, layer: str, patch: int, precision: str, device: str, progress: bool
+) -> Tensor:
+    """The match of each x with its own y, pairs rows columns; kept in `folder`, whatever else the training is."""
+    features = VGGFeatures(SOURCE, (layer,)).to(device, memory_format=torch.channels_last)
+    matcher = partial(auxiliary_image, features=features, layer=layer, patch=patch)
+    shaping = {"layer": layer, "patch": patch, "precision": precision, "device": device}
+    identity = Identity(shaping, pairs.digest, source_digest(self_matches, matcher, packages=PACKAGES))
+    bar = partial(tqdm, desc="matching", mininterval=5, disable=not progress)
+
+    def make() -> dict[str, Tensor]:
+        with torch.autocast(device, torch.bfloat16, enabled=precision == "bf16"):
+            return {"index": self_matches(pairs, matcher, device=device, progress=bar)}
+
+    return kept(folder, identity, make)["index"]
