@@ -178,6 +178,9 @@ def assemble(edition: str, site: Path) -> dict[str, list[str]]:
 # a drawing in the packed Font Awesome: its name, its size, other names, its letter, its paths
 ICON = re.compile(r'"?([\w-]+)"?:\[\d+,\d+,\[[^]]*\],"[0-9a-f]+",(?:"[^"]*"|\[[^]]*\])\],?')
 
+# the same as a letter of a font of 0.2 MB, which shows until the drawing is there
+LETTER = re.compile(r'(?:\.fa-[\w-]+:before,?)+\{content:"[^"]*"\}')
+
 
 def prune(html: Path) -> None:
     """Drop what no page loads: MathJax's other formats and speech maps (20 of 24 MB), unused icons, source maps."""
@@ -193,6 +196,8 @@ def prune(html: Path) -> None:
         used = {name for file in naming for name in re.findall(r"\bfa-([\w-]+)", file.read_text(encoding="utf-8"))}
         kept = ICON.sub(lambda icon: icon[0] if icon[1] in used else "", icons.read_text(encoding="utf-8"))
         icons.write_text(kept, encoding="utf-8")
+        style = static / "styles" / "pydata-sphinx-theme.css"
+        style.write_text(LETTER.sub("", style.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 def finish(html: Path) -> None:
