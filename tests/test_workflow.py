@@ -118,7 +118,8 @@ def untold_picture(copy: Path) -> None:
 
 
 def heavy_book(copy: Path) -> None:
-    (copy / "html" / "introduction.html").open("ab").truncate(61_000_000)
+    (copy / "html" / "heavy.png").open("wb").truncate(61_000_000)
+    (copy / "html" / "introduction.html").write_text('<img src="heavy.png">')
 
 
 def outside_script(copy: Path) -> None:

@@ -94,19 +94,19 @@ def check_pictures(page: BeautifulSoup) -> Iterator[str]:
             yield f"{picture['src']} is not loaded lazily"
 
 
-def check_weight(html: Path, first: str) -> Iterator[str]:
+def check_weight(html: Path) -> Iterator[str]:
     """Is the book, and its first page with all that this loads, light enough?"""
     whole = sum(file.stat().st_size for file in html.rglob("*") if file.is_file())
     if whole > WHOLE:
         yield f"the book has {whole / 1e6:.1f} MB, at most {WHOLE / 1e6:.0f} are meant"
-    file = html / f"{first}.html"
+    file = html / "introduction.html"
     if file.is_file():
         page = BeautifulSoup(file.read_text(encoding="utf-8"), "html.parser")
         paths = {urlsplit(address).path for address in _assets(page)}
         loaded = [file, *filter(Path.is_file, (file.parent / unquote(path) for path in paths))]
         weight = sum(each.stat().st_size for each in loaded)
         if weight > FIRST:
-            yield f"{first}: it loads {weight / 1e6:.2f} MB, at most {FIRST / 1e6:.1f} are meant"
+            yield f"introduction: it loads {weight / 1e6:.2f} MB, at most {FIRST / 1e6:.1f} are meant"
 
 
 def _assets(page: BeautifulSoup) -> Iterator[str]:
@@ -190,7 +190,7 @@ def check_html(site: Path, html: Path, edition: str | None = None) -> list[str]:
     for file in sorted((html / "_static").rglob("*.css")):
         outside = OUTSIDE_CODE.findall(file.read_text(encoding="utf-8"))
         faults += [f"{file.relative_to(html)}: loads from another host: {found}" for found in outside]
-    return [*faults, *check_weight(html, toc["root"]), *check_search(html, pages)]
+    return [*faults, *check_weight(html), *check_search(html, pages)]
 
 
 def main() -> int:
