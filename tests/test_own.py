@@ -258,7 +258,7 @@ def test_train_stop_go_on_and_translate(
 
     monkeypatch.setattr(SEGIN, "update", stopped)
     assert segin(command) == 130
-    assert capfd.readouterr().err.endswith("stopped; the same command goes on where it was\n")
+    assert capfd.readouterr().err.endswith("stopped; the same command goes on from its last checkpoint\n")
     model = mine.parent / f"{mine.name}-segin" / "model.safetensors"
     assert not model.exists()
     assert segin(command) == 0 and len(calls) == 2 + 3

@@ -26,6 +26,7 @@ from segin_core.own.recipe import train_pairs
 from segin_core.running.loop import TrainingStopped
 
 SHOWN = 20  # files with faults in a table; the others are counted
+KEPT = 50  # steps between the states that a stopped training goes on from
 SAMPLES = 4  # test pictures a side of the sheet that shows a training's result
 
 
@@ -52,7 +53,9 @@ def main(arguments: list[str] | None = None) -> int:
     except TrainingStopped as error:
         return _fail(f"error: {error}", 1)
     except KeyboardInterrupt:
-        return _fail("stopped; the same command goes on where it was" if chosen.run is _train else "stopped", 130)
+        return _fail(
+            "stopped; the same command goes on from its last checkpoint" if chosen.run is _train else "stopped", 130
+        )
     return 0
 
 
@@ -117,7 +120,7 @@ def _train(chosen: argparse.Namespace) -> None:
     torch.manual_seed(chosen.seed)
     model = train_pairs(
         PairFolder(made / "train"), output, steps=chosen.steps, seed=chosen.seed, precision=chosen.precision,
-        device="cuda" if torch.cuda.is_available() else "cpu",
+        checkpoint_every=KEPT, device="cuda" if torch.cuda.is_available() else "cpu",
     )  # fmt: skip
     print(f"test pictures under one another's colours: {_sample(made / 'test', model, output)}")
     print(shlex.join(["segin", "translate", "sketch.png", "picture.png", "-o", "out.png", "--checkpoint", str(model)]))
