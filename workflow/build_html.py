@@ -202,12 +202,14 @@ def prune(html: Path) -> None:
 
 
 def finish(html: Path) -> None:
-    """What the theme leaves undone: a name for the arrows that open a branch of the contents, to be read out; and no
-    MathJax (1.2 MB) on a page without an equation.
+    """What the theme leaves undone: a name for the arrows that open a branch of the contents, to be read out; no roles
+    in the bibliography that do not fit each other; and no MathJax (1.2 MB) on a page without an equation.
     """
+    roles = r'(class="citation"[^>]*) role="doc-biblioentry"|role="list" (?=class="citation-list")'
     toggle, named = '<summary><span class="toctree-toggle"', '<summary aria-label="Pages below this one"><span'
     for file in html.glob("*.html"):
         text = file.read_text(encoding="utf-8").replace(toggle, f'{named} class="toctree-toggle"')
+        text = re.sub(roles, r"\1", text)
         if not re.search(r'class="math\b', text):
             text = re.sub(r'<script[^>]*src="_static/mathjax/[^>]*></script>', "", text)
         file.write_text(text, encoding="utf-8")
