@@ -116,7 +116,7 @@ def test_a_reader_draws_points_and_takes_back(live: Page, site: Path) -> None:
     live.locator("[data-picture=w] canvas").first.focus()
     live.keyboard.press("ArrowDown")
     words = live.inner_text("#live-match")
-    assert "its colours come from row" in words and "cosine 0." in words and "(5) row" in words
+    assert "the colours come from row" in words and "cosine 0." in words and "(5) row" in words
     live.fill("#live-random", "100")
     live.click("#live-undo")
     live.click("#live-undo")

@@ -100,6 +100,8 @@ def write_live(folder: Path, pictures: dict[str, list[dict[str, Image.Image]]]) 
     """Write manifest.js, which says what there is, and the scripts that it names. Raises InputError as `runtime`."""
     _, description = load_translator(shipped())
     size, matching = description["image_size"], description["matching"]
+    if set(description["networks"]) != {"translator"} or matching["blend"] != "paste":
+        raise InputError("the network that comes with this book is fed by another match than the one in match.js")
     library = runtime(data_cache() / "live")
     layers = tuple(sorted({FINER, matching["layer"]}))
     written = {"runtime.js": library[LIBRARY].decode()}

@@ -93,7 +93,7 @@ const live = (() => {
   for (const panel of document.querySelectorAll("[data-picture]")) {
     const holder = Object.assign(document.createElement("div"), { className: "live-picture" });
     const [canvas, frames] = [document.createElement("canvas"), document.createElement("canvas")];
-    const name = panel.dataset.picture, title = panel.querySelector("h3").textContent;
+    const name = panel.dataset.picture, title = panel.querySelector("h2").textContent;
     holder.append(canvas, frames);
     panel.append(holder);
     Object.assign(canvas, { tabIndex: name === "r" ? -1 : 0 }).setAttribute("role", "img");
@@ -126,11 +126,13 @@ const live = (() => {
       Object.assign(how, { shift: Number($("shift").value), random: $("random").value / 100, other: $("other").value / 100 });
       const pictures = { ...chosen, patch: how.patch, reference: own ? chosen.own : chosen.r };
       shown = { ...pictures, ...(await colour(chosen.x, pictures.reference, how, own ? chosen.r : null)) };
+      show("r", shown.reference);
       for (const name of ["w", "image", "mask"]) if (shown[name]) show(name, shown[name]);
       const milliseconds = Math.round(performance.now() - started);
-      const away = (values) => (picture.l1(values, chosen.own) || 0).toFixed(3);
-      const distance = chosen.own ? ` Distance to the sketch's own picture (L1): W ${away(shown.w)}, output ${away(shown.image)}.` : "";
-      say(`Coloured in ${milliseconds} ms.${distance}`);
+      const away = (values) => picture.l1(values, shown.own).toFixed(3);
+      const words = [`Coloured in ${milliseconds} ms.`];
+      if (shown.own) words.push(`L1 to the sketch's own picture: W ${away(shown.w)}, output ${away(shown.image)}.`);
+      say(words.join(" "));
       point(null);
     } while (again);
     running = false;
@@ -145,7 +147,8 @@ const live = (() => {
       Object.assign(lines, { strokeStyle: style, lineWidth: width + extra });
       lines.strokeRect(x, y, (2 * reach + 1) * delta, (2 * reach + 1) * delta);
     }
-    Object.assign(lines, { font: `bold ${delta}px sans-serif`, textAlign: "center", lineWidth: 3, strokeStyle: "black", fillStyle: colour });
+    Object.assign(lines, { font: `bold ${delta}px sans-serif`, textAlign: "center" });
+    Object.assign(lines, { lineWidth: 3, strokeStyle: "black", fillStyle: colour });
     lines.strokeText(label, x + delta / 2, y + 0.85 * delta);
     lines.fillText(label, x + delta / 2, y + 0.85 * delta);
   }
@@ -162,7 +165,7 @@ const live = (() => {
     const best = match.candidates(shown.cosines, cell, NEAREST);
     show("r", shown.sources[cell]); // the picture that this cell was taken from
     for (const name of ["x", "w", "image", "mask"]) frame(name, cell, 0, "white", 4);
-    const words = [`${place(cell)}: its colours come from ${place(from)} of `];
+    const words = [`At ${place(cell)} the colours come from ${place(from)} of `];
     if (shown.sources[cell] === shown.reference) {
       best.slice(1).forEach((q, i) => frame("r", q, 0, "#56B4E9", 3, String(i + 2)));
       frame("r", from, reach, "#E69F00", 4);
@@ -298,7 +301,10 @@ const live = (() => {
   }
 
   // A file, or an address with a whole picture in it, as an array of one channel or three.
-  const values = async (source, channels) => picture.fromBytes(picture.onSquare(await pixels(typeof source === "string" ? await fromAddress(source) : source), manifest.size, channels));
+  async function values(source, channels) {
+    const image = await pixels(typeof source === "string" ? await fromAddress(source) : source);
+    return picture.fromBytes(picture.onSquare(image, manifest.size, channels));
+  }
 
   function setReference(r) {
     chosen.r = r;
@@ -364,13 +370,16 @@ const live = (() => {
         frames.width = frames.height = SHARP * manifest.size;
       }
       for (const layer of Object.keys(manifest.layers)) $("layer").add(new Option(layer));
-      for (const [id, value] of Object.entries({ layer: manifest.layer, patch: manifest.patch, ...script.dataset })) $(id).value = value;
+      const first = { layer: manifest.layer, patch: manifest.patch, ...script.dataset };
+      for (const [id, value] of Object.entries(first)) $(id).value = value;
       fillGallery("x", manifest.sketches);
       fillGallery("r", manifest.references);
       listenToDrawing();
       listenToPointing();
       listenToFiles();
-      for (const id of ["source", "patch", "layer", "random", "shift", "other", "width"]) $(id).addEventListener("input", update);
+      for (const id of ["source", "patch", "layer", "random", "shift", "other", "width"]) {
+        $(id).addEventListener("input", update);
+      }
       await pick("r", 0);
       await pick("x", 0);
       await load();
