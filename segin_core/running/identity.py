@@ -15,9 +15,11 @@ from collections.abc import Iterable
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any, NamedTuple
 
 PACKAGE = "segin_core"
+_PARSING = Lock()  # two threads in `ast.parse` at once trip over each other's depth in Python 3.11 (SystemError)
 ROOT = Path(__file__).parents[2]  # the folder that holds the package
 
 
@@ -62,8 +64,9 @@ def source_digest(*objects: Any, packages: Iterable[str] = ()) -> str:
             files.add(Path(inspect.getfile(each)))
         else:
             texts.append(textwrap.dedent(inspect.getsource(each)))
-    texts += [file.read_text(encoding="utf-8") for file in source_files(*files, root=ROOT)]
-    parts = [ast.unparse(_WithoutDocstrings().visit(ast.parse(text))) for text in texts]
+    with _PARSING:
+        texts += [file.read_text(encoding="utf-8") for file in source_files(*files, root=ROOT)]
+        parts = [ast.unparse(_WithoutDocstrings().visit(ast.parse(text))) for text in texts]
     parts += [f"{name}=={version(name)}" for name in sorted(packages)]
     return sha256("".join(f"{part}\0" for part in parts).encode()).hexdigest()
 
