@@ -76,8 +76,10 @@ def train_pairs(
     )  # fmt: skip
     seconds = round(training.history[-1]["seconds"], 1)
     write_json(folder / "history.json", training.history)
+    counts = {name: sum(each.numel() for each in network.parameters()) for name, network in segin.networks.items()}
     description = {
         "image_size": size,
+        "parameters": counts,
         "matching": {"source": SOURCE, "layer": layer, "patch": patch, "blend": "paste"},
         "identity": identity.record,
         "images_seen": steps * batch_size,
