@@ -33,6 +33,7 @@ def test_an_old_run_gets_todays_folds_and_captions_and_shows_the_result_first() 
         code("import a", id="one", metadata={"tags": ["hide-cell"]}),
         code("g(1)", id="two", metadata={"tags": ["result"], "caption": "See {doc}`the page <a>`, *W* and `x`."}),
         code("h(1)", id="three", metadata={"tags": ["result"], "caption": "A table."}),
+        code("l(1)", id="four", metadata={"caption": "Two pictures."}),
     ]
     table = output(text_html='<style>#T_0a1b2 {}</style><table id="T_0a1b2">')
     run = nbformat.v4.new_notebook()
@@ -43,6 +44,7 @@ def test_an_old_run_gets_todays_folds_and_captions_and_shows_the_result_first() 
         code("g( 1 )", id="other", outputs=[output(image_png="AA==")], execution_count=3),
         code("h(1)", id="three", outputs=[table], execution_count=4),
         code("k(1)", id="gone", outputs=[output(image_png="AA==")], execution_count=5),
+        code("l(1)", id="four", outputs=2 * [output(image_png="AA==")], execution_count=6),
     ]
     present(run, today)
     title, figure, caption, lifted, rest, *cells = run.cells
@@ -53,6 +55,7 @@ def test_an_old_run_gets_todays_folds_and_captions_and_shows_the_result_first() 
     assert [cell.metadata.get("tags") for cell in cells[:2]] == [["hide-cell"], ["injected-parameters", "hide-input"]]
     assert cells[2].metadata.mystnb.figure.name == "figure-other"
     assert cells[4].metadata.mystnb.image.alt == UNTOLD
+    assert cells[5].metadata.mystnb.figure == {"caption": "Two pictures."}, "two pictures would have one name"
 
 
 def test_a_page_without_a_result_opens_as_it_did() -> None:

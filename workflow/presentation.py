@@ -80,12 +80,16 @@ def lift(cell: NotebookNode) -> list[NotebookNode]:
 
 
 def set_caption(cell: NotebookNode, *, anchor: str | None) -> None:
-    """Give the pictures of a cell its caption and, without markup, the same as the text in their place."""
-    if cell.cell_type != "code" or not any("image/png" in output.get("data", {}) for output in cell.outputs):
+    """Give the pictures of a cell its caption and, without markup, the same as the text in their place.
+
+    Of several pictures of one cell none gets the anchor: each would, and a page may have a name but once.
+    """
+    pictures = 0 if cell.cell_type != "code" else sum("image/png" in output.get("data", {}) for output in cell.outputs)
+    if not pictures:
         return
     caption = cell.metadata.get("caption")
     cell.metadata["mystnb"] = {"image": {"alt": UNTOLD}}
     if caption:
         plain = re.sub(r"\{\w+\}`([^`<]*?)(?: <[^`>]*>)?`|[*`$]", r"\1", caption)
-        figure = {"caption": caption} | ({"name": anchor} if anchor else {})
+        figure = {"caption": caption} | ({"name": anchor} if anchor and pictures == 1 else {})
         cell.metadata["mystnb"] = {"figure": figure, "image": {"alt": plain}}
