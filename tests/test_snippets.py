@@ -138,7 +138,8 @@ def test_make_commands_in_the_text_exist() -> None:
 def test_cells_to_copy_and_import_cells_run_elsewhere(tmp_path: Path) -> None:
     """Each chapter's first cell alone, and each cell tagged copy-me, all in one new interpreter.
 
-    None sees the names of another, and each one to copy has an empty folder of its own.
+    None sees the names of another, each one to copy has an empty folder of its own and leaves it so: in a chapter that
+    is executed it would write beside the sources.
     """
     cells = {}
     for name in STEPS:
@@ -153,3 +154,4 @@ def test_cells_to_copy_and_import_cells_run_elsewhere(tmp_path: Path) -> None:
         "    exec(compile(cell, name, 'exec'), dict(__name__='__main__'))\n    os.chdir('..')",
         tmp_path,
     )
+    assert not [file for file in tmp_path.rglob("*") if not file.is_dir()]
